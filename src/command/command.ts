@@ -1,0 +1,59 @@
+/**
+ * What a log entry says (rule F2). An entry of kind "normal" with an empty payload is the leader's
+ * own no-op; every other payload is one `Command`, encoded by `command_codec.ts`.
+ *
+ * A command is complete: with it and the state before it, every replica computes the same state.
+ * So it carries the proposer's time and a random seed; `now` and `seed` sit at fixed places in the
+ * encoded form, because the leader sets them at the moment it proposes (rule T1).
+ */
+import type { NamedValue, Value } from "./value.ts";
+
+/** One string of SQL, which may hold several statements, and what is bound to it. */
+export interface Statement {
+  readonly sql: string;
+  readonly positional: readonly Value[];
+  readonly named: readonly NamedValue[];
+}
+
+/** Client SQL: the statements of one request, in order. */
+export interface ExecuteCommand {
+  readonly kind: "execute";
+  readonly options: ExecuteOptions;
+  /** Proposed wall time in milliseconds since 1970; apply clamps it (rule T1). */
+  readonly nowMs: number;
+  /** Seeds `random()` and `randomblob()` of this entry. */
+  readonly seed: bigint;
+  readonly statements: readonly Statement[];
+}
+
+/** How the statements of an `ExecuteCommand` run. All of it changes meaning, so all is replicated. */
+export interface ExecuteOptions {
+  /** One transaction around all statements: the first error rolls back and stops. */
+  readonly transaction: boolean;
+  /** Statements that only read answer with rows (`/db/request`), not with the counters (`/db/execute`). */
+  readonly rows: boolean;
+  /**
+   * The client's `db_timeout` in milliseconds, 0 for none. It lowers the count of VM steps after which
+   * the entry needs a verdict (rule A4); it never ends a statement by the clock of one replica.
+   */
+  readonly timeoutMs: number;
+  /** Rule F2, for interactive transactions: apply only if the last write's index is at most this. */
+  readonly lastWriteIndexMax?: number;
+}
+
+/** An entry without SQL that strong reads wait for (rule A5). */
+export interface BarrierCommand {
+  readonly kind: "barrier";
+}
+
+/** Whether the entry at `index`, which passed its soft limit, runs to its end or never happened (rule A4). */
+export interface VerdictCommand {
+  readonly kind: "verdict";
+  readonly index: number;
+  readonly verdict: "run" | "void";
+  /** The error text that a void entry answers with, for example `execute timeout`. */
+  readonly reason: string;
+}
+
+/** All that can be in a log entry today. */
+export type Command = ExecuteCommand | BarrierCommand | VerdictCommand;

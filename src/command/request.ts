@@ -1,0 +1,66 @@
+/**
+ * Requests to the database and their answers, as plain data that can be posted between threads:
+ * the HTTP room speaks to the node in these words, and the node to the threads that run SQL.
+ */
+
+/**
+ * A client's body, not parsed yet: parsing happens where it costs least.
+ * `json` is an array of statements (the wire contract, section 4), `sql` is one string of SQL.
+ */
+export type RequestBody =
+  | { readonly kind: "json"; readonly text: string }
+  | { readonly kind: "sql"; readonly text: string };
+
+/** Bits of `ResultFormat`. */
+export const FORMAT = {
+  /** Rows as objects. */
+  associative: 1,
+  /** A `time` member in each result. */
+  timings: 2,
+  /** BLOBs as arrays of byte values. */
+  blobArray: 4,
+  /** Column names with their table in front. */
+  qualifyColumns: 8,
+} as const;
+
+/** How results are written as JSON: a sum of `FORMAT` bits. Never part of the log entry. */
+export type ResultFormat = number;
+
+/** A write: `POST /db/execute`. One log entry. */
+export interface ExecuteRequest {
+  readonly body: RequestBody;
+  readonly transaction: boolean;
+  readonly format: ResultFormat;
+  /** `db_timeout` in milliseconds; 0 for none. */
+  readonly timeoutMs: number;
+}
+
+/** How fresh a read must be; the wire contract, section 7. */
+export type ReadLevel = "none" | "weak" | "linearizable" | "strong" | "auto";
+
+/** A read: `/db/query`; or `/db/request`, which becomes a write when any statement is one. */
+export interface QueryRequest {
+  /** Chosen by the caller, unique among the requests in flight; names the request to `cancel`. */
+  readonly id: number;
+  readonly body: RequestBody;
+  readonly transaction: boolean;
+  readonly format: ResultFormat;
+  /** `db_timeout` in milliseconds; 0 for none. Measured from the start of execution. */
+  readonly timeoutMs: number;
+  readonly level: ReadLevel;
+  /** Limit on the age of the leader's last contact, level none only; 0 for no limit. Milliseconds. */
+  readonly freshnessMs: number;
+  readonly freshnessStrict: boolean;
+  /** How long a linearizable read may wait for apply. Milliseconds. */
+  readonly linearizableTimeoutMs: number;
+}
+
+/**
+ * What came of a request. `results` is the text of the JSON array of results: whole when small,
+ * a stream of its UTF-8 bytes when large. Whoever takes a stream reads it to its end or cancels it.
+ */
+export interface Answer {
+  readonly results: string | ReadableStream<Uint8Array>;
+  /** Index of the log entry behind the answer; 0 when it did not go through the log. */
+  readonly raftIndex: number;
+}

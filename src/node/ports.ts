@@ -1,0 +1,165 @@
+/**
+ * What the node needs from the outside, as the node sees it. The adapters (log/, state_machine/,
+ * transport/) implement these; the simulator has its own. The node never sees an adapter.
+ */
+import type { LogIndex, NodeId, Term } from "../base/ids.ts";
+import type { Answer, QueryRequest, RequestBody, ResultFormat } from "../command/request.ts";
+
+/** A log entry with its bytes. */
+export interface LogEntry {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly kind: EntryKind;
+  /** Not copied and not modified by anyone. */
+  readonly payload: Uint8Array;
+}
+
+/** `normal`: a command, or empty for a leader's no-op. `conf_change`: a membership change of the engine. */
+export type EntryKind = "normal" | "conf_change";
+
+/** What must survive a crash beside the entries (Raft figure 2), with the commit index (rule D2). */
+export interface HardState {
+  readonly term: Term;
+  readonly vote: NodeId;
+  readonly commit: LogIndex;
+}
+
+/** The point at which log and state meet: a snapshot or an installed state file (rule S2). */
+export interface LogMarker {
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** The engine's configuration at `index`, in its own encoding. */
+  readonly configuration: Uint8Array;
+  /** The folder `state/GENERATION` that holds the state. */
+  readonly generation: number;
+}
+
+/** The durable log and vote record. One caller, the node's loop; nothing here is re-entrant. */
+export interface LogPort {
+  /** Entries held are `[firstIndex, lastIndex]`; `firstIndex` is `lastIndex + 1` when there are none. */
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  /** The newest marker. */
+  readonly marker: LogMarker;
+  /** Term of an entry held, or of the marker's index; undefined when not known (any more). */
+  term(index: LogIndex): Term | undefined;
+  /**
+   * Writes into the page cache; durable only after `sync`. Entries at or behind `entries[0].index`
+   * are discarded first (Raft figure 2, AppendEntries 3). Never called while a `sync` is in flight (rule D6).
+   * @throws {OperatingError} `disk_full`: nothing was written.
+   */
+  append(options: { readonly entries: readonly LogEntry[]; readonly hardState: HardState }): void;
+  /** Makes all appended so far durable. @throws {FatalError} when the disk refuses: the node must stop. */
+  sync(): Promise<void>;
+  /** Entries `[from, to)` in order; at least one if any exists, then stops before `sizeBytesMax`. */
+  read(options: {
+    readonly from: LogIndex;
+    readonly to: LogIndex;
+    readonly sizeBytesMax: number;
+  }): Promise<readonly LogEntry[]>;
+  /** Records a marker durably (rule S2). If it lies past `lastIndex`, the log starts anew behind it. */
+  saveMarker(options: { readonly marker: LogMarker; readonly hardState: HardState }): Promise<void>;
+  /** Deletes whole segments that hold only entries at or below `index`. */
+  purge(index: LogIndex): Promise<void>;
+  /** Bytes of all segment files. */
+  readonly sizeBytes: number;
+  close(): Promise<void>;
+}
+
+/** Where the state stands. */
+export interface AppliedState {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
+/** An entry to apply, and what to do with its result. */
+export interface ApplyEntry extends LogEntry {
+  /** How to write the result, or undefined when nobody here waits for it. */
+  readonly format: ResultFormat | undefined;
+}
+
+/** What came of a batch. Apply is in order: all of the batch, or a prefix when it `parked`. */
+export interface ApplyOutcome {
+  /** The last index applied and committed in the state file. */
+  readonly appliedIndex: LogIndex;
+  /**
+   * Aligned with the entries applied: the results as the text of a JSON array, or an error that ended
+   * the whole entry, or undefined when nobody waits.
+   */
+  readonly results: readonly (string | { readonly error: string } | undefined)[];
+  /**
+   * Set when the entry behind `appliedIndex` passed its soft limit (rule A4): it was rolled back, and
+   * nothing goes on until `verdict` is called for it.
+   */
+  readonly parked: { readonly index: LogIndex; readonly timeoutMs: number } | undefined;
+  /** True when the disk is full: the entry behind `appliedIndex` must be applied again later (rule A3). */
+  readonly diskFull: boolean;
+}
+
+/** The replicated state: SQLite behind its writer and reader threads. */
+export interface StateMachinePort {
+  readonly applied: AppliedState;
+  /** Index up to which the state survives a power cut without the log (rule D3). */
+  readonly durableIndex: LogIndex;
+  /** Applies entries in order, gapless after `applied.index`. At most `applyBatchesInFlightMax` at a time. */
+  apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome>;
+  /**
+   * Runs the parked entry up to the hard limit and its `timeoutMs` and rolls it back, whatever happens.
+   * @returns whether it came to an end by itself, and the error text to void it with if not.
+   */
+  tryParked(index: LogIndex): Promise<{ readonly ended: boolean; readonly reason: string }>;
+  /** The log's verdict on the parked entry: the next `apply` starts with it again and obeys. */
+  verdict(options: {
+    readonly index: LogIndex;
+    readonly verdict: "run" | "void";
+    readonly reason: string;
+  }): void;
+  /** Runs a read on a reader thread; on `/db/request` it may turn out to be a write. */
+  query(request: QueryRequest, options: { readonly unified: boolean }): Promise<QueryOutcome>;
+  /** Ends a read, running or waiting; unknown ids are ignored, since it may just have ended. */
+  cancelQuery(id: number): void;
+  /** Parses a large body away from the main thread. @throws {OperatingError} as parsing does. */
+  encodeExecute(options: {
+    readonly body: RequestBody;
+    readonly transaction: boolean;
+    readonly rows: boolean;
+    readonly timeoutMs: number;
+  }): Promise<Uint8Array>;
+  /**
+   * Makes a durable state up to some index at or behind `applied.index` and returns it: RAM mode copies
+   * the file into a new generation, disk mode only syncs (rule D3). The caller then records the marker.
+   */
+  snapshot(): Promise<SnapshotOutcome>;
+  /** After the marker is durable: generations other than this one may go. */
+  releaseGenerations(generation: number): Promise<void>;
+  /** Facts for /status and /metrics. */
+  stats(): Promise<StateMachineStats>;
+  close(): Promise<void>;
+}
+
+export type QueryOutcome =
+  | { readonly kind: "answer"; readonly results: Answer["results"] }
+  /** Some statement writes: the encoded command to propose. */
+  | { readonly kind: "write"; readonly payload: Uint8Array };
+
+export interface SnapshotOutcome {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly generation: number;
+}
+
+/** Facts that only the threads know. Sizes in bytes. */
+export interface StateMachineStats {
+  readonly path: string;
+  readonly mode: "ram" | "disk";
+  readonly databaseBytes: number;
+  readonly walBytes: number;
+  readonly sqliteVersion: string;
+  readonly sqlitePinned: boolean;
+  readonly compileOptions: readonly string[];
+  readonly readers: number;
+  readonly queriesInFlight: number;
+  /** Index of the last entry that changed the database. */
+  readonly lastWriteIndex: number;
+  readonly foreignKeys: boolean;
+}
