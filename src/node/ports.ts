@@ -61,6 +61,11 @@ export interface LogPort {
   saveMarker(options: { readonly marker: LogMarker; readonly hardState: HardState }): Promise<void>;
   /** Deletes whole segments that hold only entries at or below `index`. */
   purge(index: LogIndex): Promise<void>;
+  /**
+   * The entry chain (rule S3) up to and including `index`, as 16 hex digits, or undefined when the log
+   * does not know it (any more). The state machine keeps the same chain in the state.
+   */
+  entryChain(index: LogIndex): Promise<string | undefined>;
   /** Bytes of all segment files. */
   readonly sizeBytes: number;
   close(): Promise<void>;
@@ -70,12 +75,16 @@ export interface LogPort {
 export interface AppliedState {
   readonly index: LogIndex;
   readonly term: Term;
+  /** The entry chain at `index` (rule S3), 16 hex digits. */
+  readonly entryChain: string;
 }
 
 /** An entry to apply, and what to do with its result. */
 export interface ApplyEntry extends LogEntry {
   /** How to write the result, or undefined when nobody here waits for it. */
   readonly format: ResultFormat | undefined;
+  /** With a configuration change: the configuration behind it, encoded, to be stored with the state. */
+  readonly configuration: Uint8Array | undefined;
 }
 
 /** What came of a batch. Apply is in order: all of the batch, or a prefix when it `parked`. */
