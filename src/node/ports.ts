@@ -110,7 +110,7 @@ export interface StateMachinePort {
   readonly applied: AppliedState;
   /** Index up to which the state survives a power cut without the log (rule D3). */
   readonly durableIndex: LogIndex;
-  /** Applies entries in order, gapless after `applied.index`. At most `applyBatchesInFlightMax` at a time. */
+  /** Applies entries in order, gapless after `applied.index`. At most `APPLY_BATCHES_IN_FLIGHT_MAX` at a time. */
   apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome>;
   /**
    * Runs the parked entry up to the hard limit and its `timeoutMs` and rolls it back, whatever happens.
