@@ -28,13 +28,15 @@ export interface HardState {
 export interface LogMarker {
   readonly index: LogIndex;
   readonly term: Term;
+  /** The entry chain at `index` (rule S3), 16 hex digits; the log continues it. */
+  readonly entryChain: string;
   /** The engine's configuration at `index`, in its own encoding. */
   readonly configuration: Uint8Array;
   /** The folder `state/GENERATION` that holds the state. */
   readonly generation: number;
 }
 
-/** The durable log and vote record. One caller, the node's loop; nothing here is re-entrant. */
+/** The durable log and vote record. One caller, the node's loop; only `read` may run beside the others. */
 export interface LogPort {
   /** Entries held are `[firstIndex, lastIndex]`; `firstIndex` is `lastIndex + 1` when there are none. */
   readonly firstIndex: LogIndex;
@@ -151,9 +153,7 @@ export type QueryOutcome =
   /** Some statement writes: the encoded command to propose. */
   | { readonly kind: "write"; readonly payload: Uint8Array };
 
-export interface SnapshotOutcome {
-  readonly index: LogIndex;
-  readonly term: Term;
+export interface SnapshotOutcome extends AppliedState {
   readonly generation: number;
 }
 
