@@ -1,0 +1,136 @@
+/**
+ * Writes that wait: first for their turn in the log, then for their result.
+ *
+ * The three outcomes are never mixed (architecture, section 5). `refused`: never proposed, nothing
+ * happened. `done`: the state machine's result. `unknown`: proposed, and the answer is lost with the
+ * leadership, the deadline or the node; it may still be applied.
+ */
+import { assert } from "../base/assert.ts";
+import { OperatingError } from "../base/errors.ts";
+import type { LogIndex } from "../base/ids.ts";
+import { PROPOSALS_IN_FLIGHT_BYTES_MAX, PROPOSALS_IN_FLIGHT_MAX } from "../base/limits.ts";
+import type { ResultFormat } from "../command/request.ts";
+
+/** What a write answers. */
+export interface WriteOutcome {
+  /** The results as the text of a JSON array; empty for a barrier. */
+  readonly results: string;
+  readonly index: LogIndex;
+}
+
+/** One waiting write. */
+export interface Proposal {
+  readonly payload: Uint8Array;
+  readonly format: ResultFormat;
+  /** On the monotonic clock, milliseconds. */
+  readonly deadlineMs: number;
+  readonly resolve: (outcome: WriteOutcome) => void;
+  readonly reject: (error: OperatingError) => void;
+}
+
+/** Bounded by count and bytes over both stages; see the file's header. */
+export class Proposals {
+  #queue: Proposal[] = [];
+  readonly #waiting = new Map<number, Proposal>();
+  #sizeBytes = 0;
+
+  /** Writes accepted and not answered. */
+  get count(): number {
+    return this.#queue.length + this.#waiting.size;
+  }
+
+  /** Whether writes wait for their turn in the log. */
+  get hasQueued(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  /** Queues a write. @throws {OperatingError} `overloaded`: refused, the bounds are reached. */
+  add(proposal: Proposal): void {
+    const full = this.count >= PROPOSALS_IN_FLIGHT_MAX ||
+      (this.count > 0 && this.#sizeBytes + proposal.payload.length > PROPOSALS_IN_FLIGHT_BYTES_MAX);
+    if (full) {
+      throw new OperatingError(
+        "overloaded",
+        `Cannot accept write: ${this.count} writes are waiting`,
+      );
+    }
+    this.#sizeBytes += proposal.payload.length;
+    this.#queue.push(proposal);
+  }
+
+  /** Takes the next writes for the log: at least one if any, within `sizeBytesMax`. They wait from `place` on. */
+  takeQueued(sizeBytesMax: number): readonly Proposal[] {
+    let bytes = 0;
+    let count = 0;
+    for (const proposal of this.#queue) {
+      bytes += proposal.payload.length;
+      if (count > 0 && bytes > sizeBytesMax) break;
+      count += 1;
+    }
+    if (count < this.#queue.length) return this.#queue.splice(0, count);
+    const all = this.#queue;
+    this.#queue = [];
+    return all;
+  }
+
+  /** The log has taken `proposal` at `index`. */
+  place(index: LogIndex, proposal: Proposal): void {
+    assert(!this.#waiting.has(index), "Proposals.place: index is taken");
+    this.#waiting.set(index, proposal);
+  }
+
+  /** Who waits for the entry at `index`, if anyone here does. */
+  at(index: LogIndex): Proposal | undefined {
+    return this.#waiting.get(index);
+  }
+
+  /** Answers the write at `index`, if anyone waits for it. */
+  settle(index: LogIndex, result: string | { readonly error: string }): void {
+    const proposal = this.#remove(index);
+    if (proposal === undefined) return;
+    if (typeof result === "string") proposal.resolve({ results: result, index });
+    else proposal.reject(new OperatingError("internal", result.error));
+  }
+
+  /** Writes that were taken from the queue and could not be proposed: nothing happened. */
+  refuse(proposals: readonly Proposal[], error: OperatingError): void {
+    for (const proposal of proposals) {
+      this.#sizeBytes -= proposal.payload.length;
+      proposal.reject(error);
+    }
+  }
+
+  /** Refuses what is queued; what is in the log already gets `unknown`. */
+  abandon(options: { readonly refused: OperatingError; readonly unknown: string }): void {
+    const queued = this.#queue;
+    this.#queue = [];
+    this.refuse(queued, options.refused);
+    for (const index of [...this.#waiting.keys()]) {
+      this.#remove(index)?.reject(new OperatingError("outcome_unknown", options.unknown));
+    }
+  }
+
+  /** Ends waits whose deadline has passed. In order of acceptance, so it stops at the first that has not. */
+  expire(nowMs: number): void {
+    const due = this.#queue.findIndex((proposal) => proposal.deadlineMs > nowMs);
+    const late = this.#queue.splice(0, due < 0 ? this.#queue.length : due);
+    this.refuse(late, new OperatingError("timeout", "timed out enqueuing operation"));
+    for (const [index, proposal] of this.#waiting) {
+      if (proposal.deadlineMs > nowMs) break;
+      this.#remove(index)?.reject(
+        new OperatingError(
+          "outcome_unknown",
+          "timed out waiting for the write, which may still happen",
+        ),
+      );
+    }
+  }
+
+  #remove(index: number): Proposal | undefined {
+    const proposal = this.#waiting.get(index);
+    if (proposal === undefined) return undefined;
+    this.#waiting.delete(index);
+    this.#sizeBytes -= proposal.payload.length;
+    return proposal;
+  }
+}
