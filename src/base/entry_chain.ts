@@ -37,15 +37,16 @@ export function startEntryChain(clusterId: Uint8Array): EntryChain {
 /** The chain at `entry`, given the one at the entry before it. */
 export function nextEntryChain(previous: EntryChain, entry: ChainedEntry): EntryChain {
   const { index, term, payload } = entry;
-  let a = previous.high ^ index;
-  let b = previous.low ^ term;
-  a = Math.imul(a, 0x9e3779b1);
-  b = Math.imul(b, 0x85ebca77);
+  const length = payload.length;
+  let a = Math.imul(previous.high ^ index, 0x9e3779b1);
+  let b = Math.imul(previous.low ^ term, 0x85ebca77);
   a = ((a << 15 | a >>> 17) + b) | 0;
   b = (b << 13 | b >>> 19) ^ a;
-  a ^= (index / TWO_32) << 16 ^ (term / TWO_32);
-  b ^= payload.length;
-  const length = payload.length;
+  // A round of their own for the high halves and the length: payload bytes must not cancel them.
+  a = Math.imul(a ^ (index / TWO_32) << 16 ^ (term / TWO_32), 0x9e3779b1);
+  b = Math.imul(b ^ length, 0x85ebca77);
+  a = ((a << 15 | a >>> 17) + b) | 0;
+  b = (b << 13 | b >>> 19) ^ a;
   let at = 0;
   for (; at + 8 <= length; at += 8) {
     a ^= (payload[at] as number) | (payload[at + 1] as number) << 8 |
