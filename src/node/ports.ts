@@ -79,6 +79,8 @@ export interface AppliedState {
   readonly term: Term;
   /** The entry chain at `index` (rule S3), 16 hex digits. */
   readonly entryChain: string;
+  /** The engine's configuration in force at `index`, as it was last given with an entry or at the genesis. */
+  readonly configuration: Uint8Array;
 }
 
 /** An entry to apply, and what to do with its result. */

@@ -1,0 +1,116 @@
+/**
+ * Keeps the log bounded: now and then asks the state machine for a durable state, records it in the
+ * log as a marker, and lets the log behind it go, but for a tail that spares slow followers a snapshot.
+ *
+ * Order (raft-engine B.1): state durable, then the marker durable, then purge, then old generations.
+ * A crash between any two steps leaves a start that finds the newest marker's state and its log.
+ * In RAM mode a snapshot copies the database, so it waits until the log has grown by the database's
+ * size as well; in disk mode it costs one fsync (rule D3).
+ */
+import { runInBackground } from "../base/background.ts";
+import { logIndex } from "../base/ids.ts";
+import type { Clock, Timer } from "../os/clock.ts";
+import type { LogPort, StateMachinePort } from "./ports.ts";
+
+/** When to compact. */
+export interface CompactionPolicy {
+  /** Entries since the last marker that call for a snapshot (`--raft-snap`). */
+  readonly entriesMin: number;
+  /** Bytes of log since the last marker that call for one (`--raft-snap-wal-size`); 0 for never. */
+  readonly bytesMin: number;
+  /** How often the two are looked at (`--raft-snap-int`). Milliseconds. */
+  readonly intervalMs: number;
+  /** Entries that stay in the log behind a snapshot. */
+  readonly trailingEntries: number;
+}
+
+/** One per node; at most one snapshot runs at a time. */
+export class Compaction {
+  readonly #log: LogPort;
+  readonly #stateMachine: StateMachinePort;
+  readonly #clock: Clock;
+  readonly #policy: CompactionPolicy;
+  readonly #saveMarker: (marker: LogPort["marker"]) => Promise<void>;
+  readonly #onFatal: (error: unknown) => void;
+  #timer: Timer | undefined;
+  #running: Promise<boolean> | undefined;
+  #sizeAtMarker: number;
+  #stopped = false;
+  #snapshotCount = 0;
+
+  constructor(options: {
+    readonly log: LogPort;
+    readonly stateMachine: StateMachinePort;
+    readonly clock: Clock;
+    readonly policy: CompactionPolicy;
+    /** Writes the marker between two appends (rule D6: the log is not touched during an fsync). */
+    readonly saveMarker: (marker: LogPort["marker"]) => Promise<void>;
+    readonly onFatal: (error: unknown) => void;
+  }) {
+    this.#log = options.log;
+    this.#stateMachine = options.stateMachine;
+    this.#clock = options.clock;
+    this.#policy = options.policy;
+    this.#saveMarker = options.saveMarker;
+    this.#onFatal = options.onFatal;
+    this.#sizeAtMarker = options.log.sizeBytes;
+  }
+
+  /** Snapshots taken since the start. */
+  get snapshotCount(): number {
+    return this.#snapshotCount;
+  }
+
+  /** Looks at the policy from now on, every interval. */
+  start(): void {
+    this.#timer = this.#clock.startTimer(this.#policy.intervalMs, () => {
+      runInBackground(this.#check(), this.#onFatal);
+    });
+  }
+
+  /** Ends the timer and waits for a snapshot that is being taken. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#running;
+  }
+
+  /**
+   * Takes a snapshot now, or joins the one that runs.
+   * @returns false when nothing was applied since the last one.
+   */
+  snapshot(options: { readonly trailingEntries: number }): Promise<boolean> {
+    this.#running ??= this.#snapshot(options.trailingEntries).finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #check(): Promise<void> {
+    if (await this.#isDue()) {
+      await this.snapshot({ trailingEntries: this.#policy.trailingEntries });
+    }
+    if (!this.#stopped) this.start();
+  }
+
+  async #isDue(): Promise<boolean> {
+    const entries = this.#stateMachine.applied.index - this.#log.marker.index;
+    const bytes = this.#log.sizeBytes - this.#sizeAtMarker;
+    const { entriesMin, bytesMin } = this.#policy;
+    if (entries === 0) return false;
+    if (entries < entriesMin && (bytesMin === 0 || bytes < bytesMin)) return false;
+    const stats = await this.#stateMachine.stats();
+    return stats.mode === "disk" || bytes >= stats.databaseBytes;
+  }
+
+  async #snapshot(trailingEntries: number): Promise<boolean> {
+    if (this.#stateMachine.applied.index <= this.#log.marker.index) return false;
+    const marker = await this.#stateMachine.snapshot();
+    await this.#saveMarker(marker);
+    await this.#log.purge(logIndex(Math.max(0, marker.index - trailingEntries)));
+    await this.#stateMachine.releaseGenerations(marker.generation);
+    this.#sizeAtMarker = this.#log.sizeBytes;
+    this.#snapshotCount += 1;
+    return true;
+  }
+}
