@@ -1,0 +1,161 @@
+/**
+ * What the pinned libsqlite3 is made of: its source, our compile options, our four patches (rule Q1).
+ * `scripts/sqlite.ts` compiles it; the loader compares what it finds with `recipeHash`.
+ *
+ * Everything here changes what a statement computes, so everything here is in the hash. A patch that
+ * does not match its source exactly once fails the build: an update of SQLite must look at each again.
+ */
+import { createHash } from "node:crypto";
+import { FatalError } from "../base/errors.ts";
+
+/** Where the amalgamation comes from. The npm package is only the carrier: none of its code runs. */
+export const SOURCE = {
+  /** Name in the import map of deno.json, which pins the version. */
+  package: "better-sqlite3",
+  /** Path of the amalgamation inside the package. */
+  file: "deps/sqlite3/sqlite3.c",
+  sqliteVersion: "3.53.2",
+  sha256: "60d2f39a3726cd6b9021da6f4e868608d66fbb6528a9f513dc8ffcc640493422",
+} as const;
+
+/** The compiler's options that can change results; `scripts/sqlite.ts` adds those of the platform. */
+export const COMPILER_OPTIONS: readonly string[] = [
+  "-O2",
+  // A fused multiply-add rounds once where two operations round twice: replicas would differ by build.
+  "-ffp-contract=off",
+];
+
+/**
+ * Options of SQLite. Not set on purpose: STAT4 (plans would follow sampled data), STMTVTAB, foreign
+ * keys by default (rqlite leaves them off), UPDATE_DELETE_LIMIT (rqlite refuses that syntax).
+ *
+ * `load_extension()` stays compiled in, because rqlite's `--extensions-path` is part of its interface;
+ * SQLite keeps it off on each connection until the binding is asked for it.
+ */
+export const SQLITE_OPTIONS: readonly string[] = [
+  "NDEBUG",
+  "HAVE_FDATASYNC=1",
+  "HAVE_GMTIME_R=1",
+  "HAVE_LOCALTIME_R=1",
+  "HAVE_USLEEP=1",
+  // One connection per thread, and `sqlite3_interrupt` from another: needs no mutex on the connection.
+  "SQLITE_THREADSAFE=2",
+  // No lock around every allocation; memory is fenced by limits, not by heap limits (rule A3).
+  "SQLITE_DEFAULT_MEMSTATUS=0",
+  // Clients of rqlite write "fiona" for a string (fault S25).
+  "SQLITE_DQS=3",
+  // Temporary tables, sorters and statement journals never reach a disk (rule Q14).
+  "SQLITE_TEMP_STORE=2",
+  "SQLITE_MAX_WORKER_THREADS=0",
+  "SQLITE_OMIT_SHARED_CACHE",
+  "SQLITE_ENABLE_COLUMN_METADATA",
+  "SQLITE_ENABLE_DBSTAT_VTAB",
+  "SQLITE_ENABLE_FTS3",
+  "SQLITE_ENABLE_FTS3_PARENTHESIS",
+  "SQLITE_ENABLE_FTS4",
+  "SQLITE_ENABLE_FTS5",
+  "SQLITE_ENABLE_GEOPOLY",
+  "SQLITE_ENABLE_MATH_FUNCTIONS",
+  "SQLITE_ENABLE_PREUPDATE_HOOK",
+  "SQLITE_ENABLE_RTREE",
+  "SQLITE_ENABLE_SESSION",
+  "SQLITE_ENABLE_SNAPSHOT",
+];
+
+/** One edit of the amalgamation: `before` must stand in it exactly once. */
+export interface Patch {
+  readonly name: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+/** The four sites of rule Q1, in the order of the source. */
+export const PATCHES: readonly Patch[] = [
+  {
+    // INSERT into a table whose largest rowid is 2^63-1 and that is AUTOINCREMENT: SQLITE_FULL means
+    // a full disk to us (rule A3), and this is not one.
+    name: "autoincrement-end",
+    before: `      if( pMem->u.i==MAX_ROWID || pC->useRandomRowid ){
+        rc = SQLITE_FULL;   /* IMP: R-17817-00630 */
+        goto abort_due_to_error;
+      }`,
+    after: `      if( pMem->u.i==MAX_ROWID || pC->useRandomRowid ){
+        sqlite3VdbeError(p, "AUTOINCREMENT is at the largest rowid");
+        rc = SQLITE_ERROR;
+        goto abort_due_to_error;
+      }`,
+  },
+  {
+    // The same without AUTOINCREMENT: SQLite would try rowids from its own PRNG, other ones on each
+    // replica (fault S20).
+    name: "rowid-end",
+    before: `      cnt = 0;
+      do{
+        sqlite3_randomness(sizeof(v), &v);
+        v &= (MAX_ROWID>>1); v++;  /* Ensure that v is greater than zero */
+      }while(  ((rc = sqlite3BtreeTableMoveto(pC->uc.pCursor, (u64)v,
+                                                 0, &res))==SQLITE_OK)
+            && (res==0)
+            && (++cnt<100));
+      if( rc ) goto abort_due_to_error;
+      if( res==0 ){
+        rc = SQLITE_FULL;   /* IMP: R-38219-53002 */
+        goto abort_due_to_error;
+      }
+      assert( v>0 );  /* EV: R-40812-03570 */`,
+    after: `      (void)cnt;
+      sqlite3VdbeError(p, "table is at the largest rowid");
+      rc = SQLITE_ERROR;
+      goto abort_due_to_error;`,
+  },
+  {
+    // The sixth column of one name gets a random suffix, which CREATE TABLE AS stores in the schema.
+    // The column's own number spreads the candidates as well and is the same everywhere.
+    name: "column-names",
+    before: `      if( cnt>3 ){
+        sqlite3_randomness(sizeof(cnt), &cnt);
+      }`,
+    after: `      if( cnt==4 ){
+        cnt += (u32)i;
+      }`,
+  },
+  {
+    // FTS5 marks values that carry a locale with 16 bytes, random for each connection; a stored one
+    // would be read by another replica as something else. What stays are the constants XORed in below.
+    name: "fts5-locale",
+    before: `    sqlite3_randomness(sizeof(pGlobal->aLocaleHdr), pGlobal->aLocaleHdr);`,
+    after: `    memset(pGlobal->aLocaleHdr, 0, sizeof(pGlobal->aLocaleHdr));`,
+  },
+];
+
+/** Name of the function that the pinned library has beyond SQLite's: it returns `recipeHash()`. */
+export const RECIPE_SYMBOL = "dust_sqlite_recipe";
+
+/** Identifies source, options and patches, 16 hex digits. Neither compiler nor processor is in it. */
+export function recipeHash(): string {
+  const recipe = JSON.stringify([SOURCE, COMPILER_OPTIONS, [...SQLITE_OPTIONS].sort(), PATCHES]);
+  return createHash("sha256").update(recipe).digest("hex").slice(0, 16);
+}
+
+/**
+ * The patched amalgamation, with the function `RECIPE_SYMBOL` at its end.
+ * @throws {FatalError} when a patch's site is missing or ambiguous.
+ */
+export function patchSource(source: string): string {
+  let text = source;
+  for (const patch of PATCHES) {
+    const at = text.indexOf(patch.before);
+    const count = at < 0 ? 0 : text.indexOf(patch.before, at + 1) < 0 ? 1 : 2;
+    if (count !== 1) {
+      const found = count === 0 ? "not found" : "found more than once";
+      throw new FatalError(1, `Cannot patch SQLite: the site of "${patch.name}" was ${found}`);
+    }
+    text = text.slice(0, at) + patch.after + text.slice(at + patch.before.length);
+  }
+  return text + `\nconst char *${RECIPE_SYMBOL}(void){ return "${recipeHash()}"; }\n`;
+}
+
+/** File name of the library on this system. */
+export function libraryFileName(): string {
+  return Deno.build.os === "darwin" ? "libsqlite3.dylib" : "libsqlite3.so";
+}
