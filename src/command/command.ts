@@ -1,6 +1,6 @@
 /**
  * What a log entry says (rule F2). An entry of kind "normal" with an empty payload is the leader's
- * own no-op; every other payload is one `Command`, encoded by `command_codec.ts`.
+ * own no-op; every other payload is one `Command`, laid out as `command_format.ts` says.
  *
  * A command is complete: with it and the state before it, every replica computes the same state.
  * So it carries the proposer's time and a random seed; `now` and `seed` sit at fixed places in the

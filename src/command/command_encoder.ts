@@ -1,0 +1,278 @@
+/**
+ * Commands to bytes; the layout is in command_format.ts.
+ *
+ * Small commands share slabs, since a buffer of its own costs a command more than writing it does.
+ * Invariant: bytes below `#at` in the slab belong to commands already handed out and are never
+ * written again by the encoder.
+ */
+import { assert, unreachable } from "../base/assert.ts";
+import { OperatingError } from "../base/errors.ts";
+import { ENTRY_SIZE_BYTES_MAX } from "../base/limits.ts";
+import type { Command, ExecuteCommand, Statement, VerdictCommand } from "./command.ts";
+import {
+  APPLY_VERSION,
+  FLAG,
+  FORMAT_VERSION,
+  HEADER_BYTES,
+  KIND,
+  LITTLE_ENDIAN,
+  OFFSET,
+  TAG,
+  VERDICT,
+} from "./command_format.ts";
+import { ENCODER_SHARED_BYTES_MAX, ENCODER_SLAB_BYTES } from "./limits.ts";
+import { Real, type Value } from "./value.ts";
+
+/** Up to here a loop over characters is faster than the call into the runtime's encoder. */
+const LOOP_LENGTH_MAX = 24;
+
+const UTF8 = new TextEncoder();
+const TWO_TO_32 = 2 ** 32;
+
+/** Encodes commands one after the other. One per thread; reuse it, since it shares buffers. */
+export class CommandEncoder {
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  #view: DataView<ArrayBuffer> = new DataView(this.#bytes.buffer);
+  /** Where the next byte goes. */
+  #at = 0;
+  /** Where the command that is being written began. */
+  #from = 0;
+
+  /**
+   * The bytes of `command`. They are the caller's: a view of a buffer shared with other commands, so
+   * patch them with `stampCommand` only, and never transfer them.
+   * @throws {OperatingError} `too_large` when they would pass ENTRY_SIZE_BYTES_MAX.
+   */
+  encode(command: Command): Uint8Array<ArrayBuffer> {
+    this.#begin();
+    switch (command.kind) {
+      case "execute":
+        this.#execute(command);
+        break;
+      case "barrier":
+        this.#header({ kind: KIND.barrier, flags: 0 });
+        break;
+      case "verdict":
+        this.#verdict(command);
+        break;
+      default:
+        unreachable(command);
+    }
+    return this.#finish();
+  }
+
+  #begin(): void {
+    if (this.#bytes.length - this.#at < ENCODER_SHARED_BYTES_MAX) {
+      this.#use(new Uint8Array(ENCODER_SLAB_BYTES));
+      this.#at = 0;
+    }
+    this.#from = this.#at;
+  }
+
+  #finish(): Uint8Array<ArrayBuffer> {
+    const size = this.#at - this.#from;
+    assert(size >= HEADER_BYTES, "CommandEncoder: no header");
+    if (size > ENTRY_SIZE_BYTES_MAX) throw tooLarge();
+    if (this.#bytes.length <= ENCODER_SLAB_BYTES) return this.#bytes.subarray(this.#from, this.#at);
+    // A large command outgrew the slab: hand out what it needs, and forget the buffer it grew in.
+    const bytes = this.#bytes.slice(this.#from, this.#at);
+    this.#use(new Uint8Array(0));
+    this.#at = 0;
+    return bytes;
+  }
+
+  #use(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer);
+  }
+
+  /** Makes room for `size` bytes more, moving the command that is being written when it must. */
+  #reserve(size: number): void {
+    if (this.#at + size <= this.#bytes.length) return;
+    const written = this.#at - this.#from;
+    if (written > ENTRY_SIZE_BYTES_MAX) throw tooLarge();
+    const grown = new Uint8Array(Math.max(ENCODER_SLAB_BYTES * 2, 2 * written, written + size));
+    grown.set(this.#bytes.subarray(this.#from, this.#at));
+    this.#use(grown);
+    this.#from = 0;
+    this.#at = written;
+  }
+
+  #header(options: { readonly kind: number; readonly flags: number }): void {
+    this.#reserve(HEADER_BYTES);
+    const bytes = this.#bytes;
+    const at = this.#at;
+    bytes.fill(0, at, at + HEADER_BYTES);
+    bytes[at + OFFSET.formatVersion] = FORMAT_VERSION;
+    bytes[at + OFFSET.applyVersion] = APPLY_VERSION;
+    bytes[at + OFFSET.kind] = options.kind;
+    bytes[at + OFFSET.flags] = options.flags;
+    this.#at = at + HEADER_BYTES;
+  }
+
+  #execute(command: ExecuteCommand): void {
+    const { options, statements } = command;
+    const precondition = options.lastWriteIndexMax;
+    let flags = 0;
+    if (options.transaction) flags |= FLAG.transaction;
+    if (options.rows) flags |= FLAG.rows;
+    if (precondition !== undefined) flags |= FLAG.lastWriteIndexMax;
+    const from = this.#at;
+    this.#header({ kind: KIND.execute, flags });
+    setUint64(this.#view, from + OFFSET.nowMs, command.nowMs);
+    this.#view.setBigUint64(from + OFFSET.seed, command.seed, LITTLE_ENDIAN);
+    this.#view.setUint32(from + OFFSET.timeoutMs, options.timeoutMs, LITTLE_ENDIAN);
+    this.#view.setUint32(from + OFFSET.statementCount, statements.length, LITTLE_ENDIAN);
+    if (precondition !== undefined) this.#uint64(precondition);
+    for (const statement of statements) this.#statement(statement);
+  }
+
+  #statement(statement: Statement): void {
+    const { positional, named } = statement;
+    this.#byte(0);
+    this.#text(statement.sql);
+    this.#uint32(positional.length);
+    this.#uint32(named.length);
+    for (const value of positional) this.#value(value);
+    for (const { name, value } of named) {
+      this.#text(name);
+      this.#value(value);
+    }
+  }
+
+  #verdict(command: VerdictCommand): void {
+    this.#header({ kind: KIND.verdict, flags: 0 });
+    this.#uint64(command.index);
+    this.#byte(VERDICT[command.verdict]);
+    this.#text(command.reason);
+  }
+
+  #value(value: Value): void {
+    if (typeof value === "string") {
+      this.#byte(TAG.text);
+      this.#text(value);
+    } else if (typeof value === "number") {
+      this.#integer(value);
+    } else if (value === null) {
+      this.#byte(TAG.null);
+    } else if (value instanceof Real) {
+      this.#byte(TAG.real);
+      this.#reserve(8);
+      this.#view.setFloat64(this.#at, value.value, LITTLE_ENDIAN);
+      this.#at += 8;
+    } else if (typeof value === "bigint") {
+      assert(BigInt.asIntN(64, value) === value, "CommandEncoder: integer past 64 bits");
+      this.#byte(TAG.int64);
+      this.#reserve(8);
+      this.#view.setBigInt64(this.#at, value, LITTLE_ENDIAN);
+      this.#at += 8;
+    } else {
+      this.#byte(TAG.blob);
+      this.#blob(value);
+    }
+  }
+
+  #integer(value: number): void {
+    this.#reserve(9);
+    if ((value | 0) === value) {
+      this.#byte(TAG.int32);
+      this.#view.setInt32(this.#at, value, LITTLE_ENDIAN);
+      this.#at += 4;
+      return;
+    }
+    assert(Number.isSafeInteger(value), "CommandEncoder: number that is no safe integer");
+    this.#byte(TAG.int64);
+    this.#view.setUint32(this.#at, value % TWO_TO_32, LITTLE_ENDIAN);
+    this.#view.setInt32(this.#at + 4, Math.floor(value / TWO_TO_32), LITTLE_ENDIAN);
+    this.#at += 8;
+  }
+
+  #byte(value: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#at++] = value;
+  }
+
+  #uint32(value: number): void {
+    this.#reserve(4);
+    this.#view.setUint32(this.#at, value, LITTLE_ENDIAN);
+    this.#at += 4;
+  }
+
+  #uint64(value: number): void {
+    this.#reserve(8);
+    setUint64(this.#view, this.#at, value);
+    this.#at += 8;
+  }
+
+  #blob(value: Uint8Array): void {
+    this.#uint32(value.length);
+    this.#reserve(value.length);
+    this.#bytes.set(value, this.#at);
+    this.#at += value.length;
+  }
+
+  /** UTF-8 behind its length; a lone surrogate becomes U+FFFD. */
+  #text(text: string): void {
+    this.#reserve(4 + text.length);
+    const lengthOffset = this.#at - this.#from;
+    this.#at += 4;
+    if (text.length > LOOP_LENGTH_MAX || !this.#ascii(text)) this.#utf8(text);
+    const lengthAt = this.#from + lengthOffset;
+    this.#view.setUint32(lengthAt, this.#at - lengthAt - 4, LITTLE_ENDIAN);
+  }
+
+  #utf8(text: string): void {
+    // Room for ASCII is there; what does not fit takes at most three bytes for a UTF-16 unit.
+    const first = UTF8.encodeInto(text, this.#bytes.subarray(this.#at));
+    this.#at += first.written;
+    if (first.read === text.length) return;
+    const rest = text.substring(first.read);
+    this.#reserve(3 * rest.length);
+    this.#at += UTF8.encodeInto(rest, this.#bytes.subarray(this.#at)).written;
+  }
+
+  /** Writes `text` and returns true if it is ASCII. */
+  #ascii(text: string): boolean {
+    const bytes = this.#bytes;
+    const at = this.#at;
+    for (let index = 0; index < text.length; index++) {
+      const code = text.charCodeAt(index);
+      if (code > 0x7f) return false;
+      bytes[at + index] = code;
+    }
+    this.#at = at + text.length;
+    return true;
+  }
+}
+
+/** One command to bytes of its own; see `CommandEncoder`, which is faster for many. */
+export function encodeCommand(command: Command): Uint8Array<ArrayBuffer> {
+  return new CommandEncoder().encode(command).slice();
+}
+
+/**
+ * Sets time and seed of an encoded command in place: the leader's last act before it proposes it.
+ * `nowMs` is a safe integer of at least 0, `seed` an unsigned 64-bit number.
+ */
+export function stampCommand(
+  payload: Uint8Array,
+  stamp: { readonly nowMs: number; readonly seed: bigint },
+): void {
+  assert(payload.length >= HEADER_BYTES, "stampCommand: no command");
+  const view = new DataView(payload.buffer, payload.byteOffset, HEADER_BYTES);
+  setUint64(view, OFFSET.nowMs, stamp.nowMs);
+  view.setBigUint64(OFFSET.seed, stamp.seed, LITTLE_ENDIAN);
+}
+
+function setUint64(view: DataView, at: number, value: number): void {
+  assert(Number.isSafeInteger(value) && value >= 0, "setUint64: not a safe integer of at least 0");
+  view.setUint32(at, value % TWO_TO_32, LITTLE_ENDIAN);
+  view.setUint32(at + 4, Math.floor(value / TWO_TO_32), LITTLE_ENDIAN);
+}
+
+function tooLarge(): OperatingError {
+  return new OperatingError(
+    "too_large",
+    `Cannot take request: it needs over ${ENTRY_SIZE_BYTES_MAX} bytes of the log`,
+  );
+}
