@@ -20,6 +20,7 @@ import {
 } from "../src/sqlite/pinned_build.ts";
 
 const FOLDER = fileURLToPath(new URL("../lib/", import.meta.url));
+const EXCLUSIVE = true;
 const COMPILER_HINT = "install one (Debian and Ubuntu: apt-get install gcc libc6-dev; " +
   "Fedora: dnf install gcc; Alpine: apk add gcc musl-dev; macOS: xcode-select --install)";
 
@@ -155,7 +156,7 @@ export async function buildSqlite(): Promise<boolean> {
   if (isBuilt()) return false;
   await Deno.mkdir(FOLDER, { recursive: true });
   using lock = await Deno.open(`${FOLDER}.lock`, { create: true, write: true });
-  await lock.lock(true);
+  await lock.lock(EXCLUSIVE);
   if (isBuilt()) return false;
   const work = await Deno.makeTempDir({ dir: FOLDER, prefix: ".build-" });
   try {

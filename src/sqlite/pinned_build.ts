@@ -128,9 +128,6 @@ export const PATCHES: readonly Patch[] = [
   },
 ];
 
-/** Name of the function that the pinned library has beyond SQLite's: it returns `recipeHash()`. */
-export const RECIPE_SYMBOL = "dust_sqlite_recipe";
-
 /** Identifies source, options and patches, 16 hex digits. Neither compiler nor processor is in it. */
 export function recipeHash(): string {
   const recipe = JSON.stringify([SOURCE, COMPILER_OPTIONS, [...SQLITE_OPTIONS].sort(), PATCHES]);
@@ -138,7 +135,7 @@ export function recipeHash(): string {
 }
 
 /**
- * The patched amalgamation, with the function `RECIPE_SYMBOL` at its end.
+ * The patched amalgamation, with a function at its end that returns `recipeHash()`.
  * @throws {FatalError} when a patch's site is missing or ambiguous.
  */
 export function patchSource(source: string): string {
@@ -152,7 +149,7 @@ export function patchSource(source: string): string {
     }
     text = text.slice(0, at) + patch.after + text.slice(at + patch.before.length);
   }
-  return text + `\nconst char *${RECIPE_SYMBOL}(void){ return "${recipeHash()}"; }\n`;
+  return text + `\nconst char *dust_sqlite_recipe(void){ return "${recipeHash()}"; }\n`;
 }
 
 /** File name of the library on this system. */
