@@ -1,0 +1,146 @@
+/**
+ * One write and one fsync to the log at a time (rule D6): what comes while an fsync runs waits, and
+ * goes out together in the next one. That is the group commit (architecture, section 5).
+ */
+import { assert } from "../base/assert.ts";
+import { runInBackground } from "../base/background.ts";
+import { OperatingError } from "../base/errors.ts";
+import type { Clock } from "../os/clock.ts";
+import type { EntryTail } from "./entry_tail.ts";
+import type { HardState, LogEntry, LogPort } from "./ports.ts";
+
+/** How long to wait before entries that met a full disk are written again. */
+const DISK_FULL_RETRY_MS = 250;
+
+/** One batch from the engine, and what to do once it is durable. */
+export interface AppendWork {
+  readonly entries: readonly LogEntry[];
+  readonly hardState: HardState;
+  /** Called on the node's loop, in order, once this and all earlier work is durable. */
+  readonly onDurable: () => void;
+}
+
+/** See the file's header. */
+export class AppendQueue {
+  readonly #log: LogPort;
+  readonly #tail: EntryTail;
+  readonly #clock: Clock;
+  readonly #onFatal: (error: unknown) => void;
+  #waiting: AppendWork[] = [];
+  #exclusive: (() => Promise<void>)[] = [];
+  #busy = false;
+  #diskFull = false;
+  #idle: (() => void)[] = [];
+  #syncCount = 0;
+
+  constructor(options: {
+    readonly log: LogPort;
+    readonly tail: EntryTail;
+    readonly clock: Clock;
+    readonly onFatal: (error: unknown) => void;
+  }) {
+    this.#log = options.log;
+    this.#tail = options.tail;
+    this.#clock = options.clock;
+    this.#onFatal = options.onFatal;
+  }
+
+  /** Whether an fsync runs or waits. */
+  get isBusy(): boolean {
+    return this.#busy;
+  }
+
+  /** True while entries wait for room on the disk: new writes are refused before they are proposed. */
+  get isDiskFull(): boolean {
+    return this.#diskFull;
+  }
+
+  /** Fsyncs since the start. */
+  get syncCount(): number {
+    return this.#syncCount;
+  }
+
+  /** Adds work; it starts at once when nothing runs. */
+  add(work: AppendWork): void {
+    this.#waiting.push(work);
+    this.#next();
+  }
+
+  /** Runs `task` between two writes, alone with the log, for example to save a marker. */
+  runExclusive(task: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#exclusive.push(() => task().then(resolve, reject));
+      this.#next();
+    });
+  }
+
+  /** Resolves when nothing runs and nothing waits. */
+  untilIdle(): Promise<void> {
+    if (!this.#busy) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle.push(resolve);
+    });
+  }
+
+  #next(): void {
+    if (this.#busy) return;
+    const task = this.#exclusive.shift();
+    if (task !== undefined) return this.#run(task());
+    if (this.#waiting.length > 0) return this.#write();
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #run(task: Promise<void>): void {
+    this.#busy = true;
+    const done = task.then(() => {
+      this.#busy = false;
+      this.#next();
+    });
+    runInBackground(done, this.#onFatal);
+  }
+
+  #write(): void {
+    const works = this.#waiting;
+    const last = works.at(-1);
+    assert(last !== undefined, "AppendQueue: nothing to write");
+    const entries = joinEntries(works);
+    try {
+      this.#log.append({ entries, hardState: last.hardState });
+    } catch (error) {
+      if (error instanceof OperatingError && error.code === "disk_full") return this.#retryLater();
+      throw error;
+    }
+    this.#diskFull = false;
+    this.#waiting = [];
+    this.#tail.add(entries);
+    this.#syncCount += 1;
+    this.#run(
+      this.#log.sync().then(() => {
+        for (const work of works) work.onDurable();
+      }),
+    );
+  }
+
+  /** Nothing was written. The same entries go again: they may be promised to nobody, but they are proposed. */
+  #retryLater(): void {
+    this.#diskFull = true;
+    this.#run(this.#clock.sleep(DISK_FULL_RETRY_MS));
+  }
+}
+
+/** Entries of several batches in a row; a later batch that begins earlier replaces (Raft figure 7). */
+function joinEntries(works: readonly AppendWork[]): readonly LogEntry[] {
+  const only = works[0];
+  if (works.length === 1 && only !== undefined) return only.entries;
+  const joined: LogEntry[] = [];
+  for (const { entries } of works) {
+    const first = entries[0];
+    const begin = joined[0];
+    if (first === undefined) continue;
+    if (begin !== undefined) {
+      joined.length = Math.max(0, Math.min(joined.length, first.index - begin.index));
+    }
+    for (const entry of entries) joined.push(entry);
+  }
+  return joined;
+}
