@@ -101,3 +101,8 @@ export class SqliteError extends OperatingError {
 export class CallbackError extends Error {
   override readonly name = "CallbackError";
 }
+
+/** Thrown by an SQL function of ours to fail the statement with SQLITE_ERROR and this message. */
+export class SqlFunctionError extends Error {
+  override readonly name = "SqlFunctionError";
+}

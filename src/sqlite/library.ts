@@ -18,20 +18,11 @@ const PTR = "pointer";
 const BUF = "buffer";
 const FN = "function";
 
-/**
- * `sqlite3_db_config` takes variable arguments, which Apple's arm64 convention passes on the stack:
- * six fillers use up the registers first.
- */
-const VARIADIC_FILL: readonly "i64"[] = Deno.build.os === "darwin" && Deno.build.arch === "aarch64"
-  ? [I64, I64, I64, I64, I64, I64]
-  : [];
-
 const SYMBOLS = {
   memcpy_out: { name: "memcpy", parameters: [BUF, PTR, I32], result: "void" },
   memcpy_in: { name: "memcpy", parameters: [PTR, BUF, I32], result: "void" },
   dust_sqlite_recipe: { parameters: [], result: PTR, optional: true },
 
-  sqlite3_autovacuum_pages: { parameters: [PTR, FN, PTR, PTR], result: I32, optional: true },
   sqlite3_backup_finish: { parameters: [PTR], result: I32 },
   sqlite3_backup_init: { parameters: [PTR, BUF, PTR, BUF], result: PTR },
   sqlite3_backup_pagecount: { parameters: [PTR], result: I32 },
@@ -70,7 +61,14 @@ const SYMBOLS = {
   },
   sqlite3_data_count: { parameters: [PTR], result: I32 },
   sqlite3_db_cacheflush: { parameters: [PTR], result: I32 },
-  sqlite3_db_config: { parameters: [PTR, I32, ...VARIADIC_FILL, I64, BUF], result: I32 },
+  sqlite3_db_config: { parameters: [PTR, I32, I64, BUF], result: I32 },
+  // It takes variable arguments, which Apple's arm64 convention passes on the stack: the six in
+  // between use up the registers.
+  sqlite3_db_config_apple: {
+    name: "sqlite3_db_config",
+    parameters: [PTR, I32, I64, I64, I64, I64, I64, I64, I64, BUF],
+    result: I32,
+  },
   sqlite3_db_filename: { parameters: [PTR, BUF], result: PTR },
   sqlite3_db_readonly: { parameters: [PTR, BUF], result: I32 },
   sqlite3_db_release_memory: { parameters: [PTR], result: I32 },

@@ -4,10 +4,9 @@
  * Owned by one `Library`, so by one thread; a content is valid only until the next use.
  */
 import { Buffer } from "node:buffer";
+import { SCRATCH_SIZE_BYTES_MAX } from "./limits.ts";
 
 const INITIAL_SIZE_BYTES = 64 * 1024;
-/** A buffer that grew past this for one large value is dropped again. */
-const KEEP_SIZE_BYTES_MAX = 1024 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -19,7 +18,7 @@ export class Scratch {
   /** Makes room for `sizeBytes`; the content is lost. */
   reserve(sizeBytes: number): Uint8Array<ArrayBuffer> {
     const size = this.bytes.length;
-    if (sizeBytes > size || (size > KEEP_SIZE_BYTES_MAX && sizeBytes <= INITIAL_SIZE_BYTES)) {
+    if (sizeBytes > size || (size > SCRATCH_SIZE_BYTES_MAX && sizeBytes <= INITIAL_SIZE_BYTES)) {
       this.#replace(Math.max(sizeBytes, INITIAL_SIZE_BYTES));
     }
     return this.bytes;

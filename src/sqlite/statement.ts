@@ -16,11 +16,9 @@ import {
   type Symbols,
   TRANSIENT,
 } from "./library.ts";
+import { SCRATCH_TEXT_LENGTH_MAX } from "./limits.ts";
 import type { Scratch } from "./scratch.ts";
 import { type BindValue, fromInt64, type ReadValue, toInt64, ValueType } from "./values.ts";
-
-/** Up to here text passes through the scratch buffer, which needs room for three bytes per unit. */
-const SCRATCH_TEXT_LENGTH_MAX = 64 * 1024;
 
 const BYTE = allocate(1);
 
