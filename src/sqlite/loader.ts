@@ -91,7 +91,8 @@ function searchExecutable(options: SearchOptions): Found | undefined {
   const embedded = new URL(`lib/${libraryFileName()}`, PROJECT_FOLDER);
   if (!isFile(embedded)) return undefined;
   const bytes = Deno.readFileSync(embedded);
-  return { path: unpack(bytes, options.unpackFolder), origin: "embedded" };
+  const parent = options.unpackFolder ?? Deno.env.get("TMPDIR") ?? "/tmp";
+  return { path: unpackLibrary(bytes, parent), origin: "embedded" };
 }
 
 /** Uses or makes lib/libsqlite3 of the project; undefined when it cannot be made here. */
@@ -129,12 +130,12 @@ function build(): boolean {
 }
 
 /**
- * Writes the executable's copy to a file, once for all processes of this user and version: each
- * `dlopen` of an embedded file would unpack another copy (rule Q10).
+ * Writes the executable's copy to a file in `parent`, once for all processes of this user and version:
+ * each `dlopen` of an embedded file would unpack another copy (rule Q10).
+ * @returns the file's path, in a folder that only this user can write to.
  */
-function unpack(bytes: Uint8Array, folder: string | undefined): string {
+export function unpackLibrary(bytes: Uint8Array, parent: string): string {
   const hash = createHash("sha256").update(bytes).digest("hex");
-  const parent = folder ?? Deno.env.get("TMPDIR") ?? "/tmp";
   const own = ownFolder(join(parent, `dust-${userInfo().uid}`)) ??
     Deno.makeTempDirSync({ dir: parent, prefix: "dust-" });
   const path = join(own, `${hash.slice(0, 16)}-${libraryFileName()}`);
@@ -142,7 +143,7 @@ function unpack(bytes: Uint8Array, folder: string | undefined): string {
   const temporary = Deno.makeTempFileSync({ dir: own });
   Deno.writeFileSync(temporary, bytes);
   Deno.renameSync(temporary, path);
-  assert(hashOf(path) === hash, "unpack: the file differs from what was written");
+  assert(hashOf(path) === hash, "unpackLibrary: the file differs from what was written");
   return path;
 }
 

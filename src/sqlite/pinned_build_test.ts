@@ -1,0 +1,148 @@
+/**
+ * Each patch of rule Q1 by what it does, so each test fails on a library without it. On a machine
+ * without a C compiler the loader may have fallen back to the system's library: then they are ignored.
+ */
+import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
+import { FatalError } from "../base/errors.ts";
+import { ClockVfs } from "./clock_vfs.ts";
+import type { Connection } from "./connection.ts";
+import { SqliteError } from "./errors.ts";
+import { PATCHES, patchSource, recipeHash } from "./pinned_build.ts";
+import { openMemory, testLibrary, testLibraryLocation } from "./testing.ts";
+
+const ignore = testLibraryLocation().origin === "system";
+
+function testPinned(name: string, fn: () => void): void {
+  Deno.test({ name, ignore, fn });
+}
+
+function isRowidError(error: SqliteError): boolean {
+  deepStrictEqual([error.extendedCode, error.class], [1, "result"]);
+  match(error.message, /largest rowid/);
+  return true;
+}
+
+testPinned("Patch column-names: the sixth equal column has the same name in every database", () => {
+  const names = (): unknown => {
+    using db = openMemory();
+    db.exec(`CREATE TABLE t AS SELECT ${Array(12).fill("1 AS a").join(", ")}`);
+    return db.query("SELECT name FROM pragma_table_info('t')").flat();
+  };
+  const expected = ["a", "a:1", "a:2", "a:3", "a:4", "a:10", "a:11", "a:12", "a:13", "a:14"];
+  deepStrictEqual(names(), [...expected, "a:15", "a:16"]);
+});
+
+testPinned(
+  "Patch column-names: two thousand equal columns, and names that are taken, end soon",
+  () => {
+    using db = openMemory();
+    const taken = `1 AS "a:10", 1 AS "a:11"`;
+    db.exec(`CREATE TABLE t AS SELECT ${taken}, ${Array(1990).fill("1 AS a").join(", ")}`);
+    const names = db.query("SELECT name FROM pragma_table_info('t')").flat();
+    strictEqual(new Set(names).size, 1992);
+  },
+);
+
+testPinned("Patch fts5-locale: a value with a locale is the same bytes on every connection", () => {
+  const bytes = (): unknown => {
+    using db = openMemory();
+    db.exec("CREATE VIRTUAL TABLE f USING fts5(a, locale=1)");
+    return db.query("SELECT hex(fts5_locale('en_US', 'text'))")[0]?.[0];
+  };
+  const first = bytes();
+  strictEqual(bytes(), first);
+  ok(typeof first === "string" && first.startsWith("6D9724F9136E5916AABE807C7FA6039B"));
+});
+
+function fillToTheEnd(db: Connection, declaration: string): void {
+  db.exec(`CREATE TABLE t(a ${declaration}, b); INSERT INTO t VALUES (9223372036854775807, 1)`);
+}
+
+testPinned(
+  "Patch rowid-end: an INSERT behind the largest rowid is an error, no random rowid",
+  () => {
+    using db = openMemory();
+    fillToTheEnd(db, "INTEGER PRIMARY KEY");
+    throws(() => db.exec("INSERT INTO t(b) VALUES (2)"), isRowidError);
+    throws(() => db.exec("INSERT INTO t(b) VALUES (2)"), isRowidError);
+    deepStrictEqual(db.query("SELECT b FROM t"), [[1]]);
+    db.exec("INSERT INTO t VALUES (5, 2)");
+    db.exec("DELETE FROM t WHERE b = 1; INSERT INTO t(b) VALUES (3)");
+    deepStrictEqual(db.query("SELECT a FROM t"), [[5], [6]]);
+  },
+);
+
+testPinned("Patch rowid-end: also in a trigger and for several rows of one statement", () => {
+  using db = openMemory();
+  fillToTheEnd(db, "INTEGER PRIMARY KEY");
+  db.exec(
+    "CREATE TABLE s(x); CREATE TRIGGER g AFTER INSERT ON s BEGIN INSERT INTO t(b) VALUES (1); END",
+  );
+  throws(() => db.exec("INSERT INTO s VALUES (1)"), isRowidError);
+  throws(() => db.exec("INSERT INTO t(b) SELECT b FROM t UNION ALL SELECT 3"), isRowidError);
+  deepStrictEqual(db.query("SELECT count(*) FROM s"), [[0]]);
+});
+
+testPinned(
+  "Patch autoincrement-end: an INSERT at the end is an error and not a full disk (rule A3)",
+  () => {
+    using db = openMemory();
+    fillToTheEnd(db, "INTEGER PRIMARY KEY AUTOINCREMENT");
+    throws(() => db.exec("INSERT INTO t(b) VALUES (2)"), isRowidError);
+    db.exec("DELETE FROM t");
+    throws(() => db.exec("INSERT INTO t(b) VALUES (2)"), isRowidError, "sqlite_sequence remembers");
+  },
+);
+
+Deno.test("patchSource() refuses a source in which a site is missing or stands twice", () => {
+  const source = PATCHES.map((patch) => patch.before).join("\n");
+  const patched = patchSource(source);
+  for (const patch of PATCHES) {
+    ok(patched.includes(patch.after) && !patched.includes(patch.before));
+    const without = source.replace(patch.before, "");
+    throws(
+      () => patchSource(without),
+      new FatalError(1, `Cannot patch SQLite: the site of "${patch.name}" was not found`),
+    );
+    throws(() => patchSource(source + patch.before), /found more than once/);
+  }
+});
+
+testPinned(
+  "The library found is the pinned one, with our options and none that moves plans",
+  () => {
+    const library = testLibrary();
+    ok(library.isPinned);
+    strictEqual(library.recipe, recipeHash());
+    strictEqual(library.versionNumber, 3_053_002);
+    const options = new Set(library.compileOptions);
+    for (
+      const option of [
+        "THREADSAFE=2",
+        "DQS=3",
+        "TEMP_STORE=2",
+        "ENABLE_FTS5",
+        "ENABLE_SNAPSHOT",
+        "ENABLE_SESSION",
+        "ENABLE_GEOPOLY",
+        "ENABLE_MATH_FUNCTIONS",
+        "ENABLE_COLUMN_METADATA",
+      ]
+    ) {
+      ok(options.has(option), option);
+    }
+    ok(!options.has("ENABLE_STAT4") && !options.has("OMIT_PROGRESS_CALLBACK"));
+    ok(!library.compileOptions.some((option) => option.startsWith("COMPILER=")));
+    match(library.handshakeHash, /^[0-9a-f]{16}$/);
+  },
+);
+
+Deno.test("The clock's VFS does not change the default one", () => {
+  const library = testLibrary();
+  using clock = new ClockVfs(library, "test-default");
+  clock.setTimeMs(0);
+  strictEqual(
+    Deno.UnsafePointer.value(library.symbols.sqlite3_vfs_find(null)),
+    library.vfsAddress,
+  );
+});
