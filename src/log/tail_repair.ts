@@ -1,0 +1,77 @@
+/**
+ * The one repair of the log: what a crash left of the last, never synced group of frames is kept in
+ * `NAME.broken` and then overwritten with zeros, so that later frames do not run into it.
+ * Only recovery calls this, and only for a tail that has the shape of a tear (recovery.ts decides).
+ * Idempotent: a crash in the middle leaves a tail that is judged and repaired in the same way.
+ */
+import { FatalError, OperatingError } from "../base/errors.ts";
+import { type FileSystem, joinPath } from "../os/file_system.ts";
+import { ByteView } from "./byte_view.ts";
+import { TEMPORARY_SUFFIX } from "./segment_preparer.ts";
+
+/** Added to a segment's name, for the copy made before a repair. */
+export const BROKEN_SUFFIX = ".broken";
+
+/** Which bytes of which file to clear. */
+export interface TornTail {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  /** The segment's name. */
+  readonly name: string;
+  /** End of the last whole frame. */
+  readonly from: number;
+  /** End of the last byte that is not zero. */
+  readonly to: number;
+}
+
+/**
+ * Copies the file's content up to `to`, then clears `[from, to)` and syncs.
+ * @returns whether there was room for the copy; the repair is done without it, too.
+ * @throws {FatalError} when the disk refuses, or does not return the zeros.
+ */
+export async function repairTornTail(tail: TornTail): Promise<{ readonly hasCopy: boolean }> {
+  const hasCopy = await maybeCopy(tail);
+  const file = tail.fileSystem.openSync(joinPath(tail.directory, tail.name), "write");
+  try {
+    await file.write(new Uint8Array(tail.to - tail.from), tail.from);
+    await file.syncData();
+    const check = new ByteView(new Uint8Array(tail.to - tail.from));
+    const count = await file.read(check.bytes, tail.from);
+    if (count !== check.bytes.length || !check.isZero(0, count)) {
+      throw new FatalError(
+        74,
+        `Cannot repair ${file.path}: offset ${tail.from} does not stay zero`,
+      );
+    }
+  } finally {
+    file.close();
+  }
+  return { hasCopy };
+}
+
+async function maybeCopy(tail: TornTail): Promise<boolean> {
+  const { fileSystem, directory } = tail;
+  const copyPath = joinPath(directory, tail.name + BROKEN_SUFFIX);
+  const temporaryPath = copyPath + TEMPORARY_SUFFIX;
+  const source = fileSystem.openSync(joinPath(directory, tail.name), "read");
+  try {
+    const bytes = new Uint8Array(tail.to);
+    await source.read(bytes, 0);
+    const copy = fileSystem.createSync(temporaryPath);
+    try {
+      await copy.write(bytes, 0);
+      await copy.sync();
+    } finally {
+      copy.close();
+    }
+    await fileSystem.rename(temporaryPath, copyPath);
+    await fileSystem.syncDirectory(directory);
+    return true;
+  } catch (error) {
+    if (!(error instanceof OperatingError)) throw error;
+    if (await fileSystem.exists(temporaryPath)) await fileSystem.remove(temporaryPath);
+    return false;
+  } finally {
+    source.close();
+  }
+}
