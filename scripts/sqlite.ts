@@ -20,6 +20,7 @@ import {
 } from "../src/sqlite/pinned_build.ts";
 
 const FOLDER = fileURLToPath(new URL("../lib/", import.meta.url));
+const WORK_PREFIX = ".build-";
 const EXCLUSIVE = true;
 const COMPILER_HINT = "install one (Debian and Ubuntu: apt-get install gcc libc6-dev; " +
   "Fedora: dnf install gcc; Alpine: apk add gcc musl-dev; macOS: xcode-select --install)";
@@ -61,11 +62,10 @@ async function readSource(): Promise<string> {
     // Importing a file of the package is what makes Deno fetch it and resolve its path.
     await import(manifest, { with: { type: "json" } });
   } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split("\n", 1)[0] : String(cause);
     throw new FatalError(
       1,
-      `Cannot fetch npm:${SOURCE.package}, which carries SQLite's source: ${
-        cause instanceof Error ? cause.message : String(cause)
-      }`,
+      `Cannot fetch npm:${SOURCE.package}, which carries SQLite's source: ${reason}`,
       { cause },
     );
   }
@@ -95,14 +95,12 @@ function compilerArguments(
   ];
 }
 
-async function compile(
-  options: { readonly source: string; readonly output: string },
-): Promise<void> {
+/** Runs the C compiler. @throws {FatalError} when there is none; otherwise returns what it did. */
+async function runCompiler(args: readonly string[]): Promise<Deno.CommandOutput> {
   const compiler = Deno.env.get("CC") || "cc";
-  let result: Deno.CommandOutput;
   try {
-    result = await new Deno.Command(compiler, {
-      args: compilerArguments(options),
+    return await new Deno.Command(compiler, {
+      args: [...args],
       stdin: "null",
       stdout: "null",
       stderr: "piped",
@@ -113,15 +111,22 @@ async function compile(
       cause,
     });
   }
-  if (!result.success) {
-    const text = new TextDecoder().decode(result.stderr).trim();
-    throw new FatalError(1, `Cannot build SQLite: ${compiler} ended with ${result.code}: ${text}`);
-  }
+}
+
+async function compile(
+  options: { readonly source: string; readonly output: string },
+): Promise<void> {
+  const result = await runCompiler(compilerArguments(options));
+  if (result.success) return;
+  const text = new TextDecoder().decode(result.stderr).trim();
+  throw new FatalError(1, `Cannot build SQLite: the compiler ended with ${result.code}: ${text}`);
 }
 
 async function buildInto(work: string): Promise<void> {
   const name = libraryFileName();
   const started = performance.now();
+  // Before the download, so that a missing compiler is the first thing to be said.
+  await runCompiler(["--version"]);
   report(`SQLite ${SOURCE.sqliteVersion}: getting the source from npm:${SOURCE.package}`);
   const text = patchSource(await readSource());
   await Deno.writeTextFile(`${work}/sqlite3.c`, text);
@@ -147,6 +152,13 @@ async function buildInto(work: string): Promise<void> {
   report(`SQLite ${SOURCE.sqliteVersion}: built lib/${name} in ${seconds} s`);
 }
 
+/** Deletes what builds left that were killed; whoever holds the lock is the only one who builds. */
+async function removeLeftovers(): Promise<void> {
+  for await (const { name } of Deno.readDir(FOLDER)) {
+    if (name.startsWith(WORK_PREFIX)) await Deno.remove(FOLDER + name, { recursive: true });
+  }
+}
+
 /**
  * Builds lib/libsqlite3 unless it is there and up to date.
  * @returns whether it was built now.
@@ -158,7 +170,8 @@ export async function buildSqlite(): Promise<boolean> {
   using lock = await Deno.open(`${FOLDER}.lock`, { create: true, write: true });
   await lock.lock(EXCLUSIVE);
   if (isBuilt()) return false;
-  const work = await Deno.makeTempDir({ dir: FOLDER, prefix: ".build-" });
+  await removeLeftovers();
+  const work = await Deno.makeTempDir({ dir: FOLDER, prefix: WORK_PREFIX });
   try {
     await buildInto(work);
   } finally {

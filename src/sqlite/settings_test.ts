@@ -115,7 +115,7 @@ Deno.test("setPersistWal() and noCheckpointOnClose keep the -wal when the last c
 Deno.test("load_extension() stays off in SQL, and loadExtension() says why a file does not load", () => {
   using db = openMemory();
   throws(() => db.exec("SELECT load_extension('x')"), /not authorized/);
-  throws(() => loadExtension(db, "/nonexistent/extension.so"), SqliteError);
+  throws(() => loadExtension(db, "/nonexistent/extension.so"), /nonexistent/);
   ok(!readSwitch(db, "loadExtension"));
   throws(() => db.exec("SELECT load_extension('x')"), /not authorized/);
 });

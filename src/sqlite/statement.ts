@@ -7,7 +7,7 @@
  */
 import { assert } from "../base/assert.ts";
 import type { Connection } from "./connection.ts";
-import { ResultCode } from "./errors.ts";
+import { ResultCode, SqliteError } from "./errors.ts";
 import {
   allocate,
   cString,
@@ -21,6 +21,7 @@ import type { Scratch } from "./scratch.ts";
 import { type BindValue, fromInt64, type ReadValue, toInt64, ValueType } from "./values.ts";
 
 const BYTE = allocate(1);
+const SIZE_BYTES_MAX = 2 ** 31 - 1;
 
 /** Counters of a statement, for `Statement.status`. */
 export const StatementStatus = { FULLSCAN_STEP: 1, SORT: 2, VM_STEP: 4, REPREPARE: 5 } as const;
@@ -105,8 +106,7 @@ export class Statement implements Disposable {
 
   /** Text that is UTF-8 already; SQLite keeps the bytes as they are, valid or not. */
   bindTextBytes(index: number, bytes: Uint8Array): void {
-    // The address of an empty array is null, which would bind NULL (rule Q13).
-    const source = bytes.length === 0 ? BYTE : asBuffer(bytes);
+    const source = toSource(bytes);
     this.#check(
       this.#symbols.sqlite3_bind_text(this.#pointer, index, source, bytes.length, TRANSIENT),
     );
@@ -114,7 +114,7 @@ export class Statement implements Disposable {
 
   /** Empty bytes become an empty blob, not NULL. */
   bindBlob(index: number, bytes: Uint8Array): void {
-    const source = bytes.length === 0 ? BYTE : asBuffer(bytes);
+    const source = toSource(bytes);
     this.#check(
       this.#symbols.sqlite3_bind_blob(this.#pointer, index, source, bytes.length, TRANSIENT),
     );
@@ -282,16 +282,14 @@ export class Statement implements Disposable {
   copyColumnText(column: number, target: Uint8Array, sizeBytes: number): void {
     assert(target.length >= sizeBytes, "copyColumnText: no room");
     if (sizeBytes === 0) return;
-    const source = this.#symbols.sqlite3_column_text(this.#pointer, column);
-    this.#symbols.memcpy_out(asBuffer(target), source, sizeBytes);
+    this.#copy(this.#symbols.sqlite3_column_text(this.#pointer, column), target, sizeBytes);
   }
 
   /** Copies `columnSize` bytes of a BLOB to the start of `target`, which has room for them. */
   copyColumnBlob(column: number, target: Uint8Array, sizeBytes: number): void {
     assert(target.length >= sizeBytes, "copyColumnBlob: no room");
     if (sizeBytes === 0) return;
-    const source = this.#symbols.sqlite3_column_blob(this.#pointer, column);
-    this.#symbols.memcpy_out(asBuffer(target), source, sizeBytes);
+    this.#copy(this.#symbols.sqlite3_column_blob(this.#pointer, column), target, sizeBytes);
   }
 
   /** @see ReadValue */
@@ -339,11 +337,26 @@ export class Statement implements Disposable {
     this.finalize();
   }
 
+  #copy(source: Deno.PointerValue, target: Uint8Array, sizeBytes: number): void {
+    // Null where there are bytes: SQLite had no memory to end the text with NUL.
+    if (source === null) throw this.connection.lastError(ResultCode.NOMEM);
+    this.#symbols.memcpy_out(asBuffer(target), source, sizeBytes);
+  }
+
   #check(code: number): void {
     if (code === ResultCode.OK) return;
     assert(this.#pointer !== null, "Statement: used after finalize");
     throw this.connection.lastError(code);
   }
+}
+
+/** Bytes as SQLite's functions take them. @throws {SqliteError} TOOBIG past their 32-bit size. */
+function toSource(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (bytes.length > SIZE_BYTES_MAX) {
+    throw new SqliteError(ResultCode.TOOBIG, "string or blob too big");
+  }
+  // The address of an empty array is null, which would bind NULL (rule Q13).
+  return bytes.length === 0 ? BYTE : asBuffer(bytes);
 }
 
 /** The FFI's type for bytes excludes shared memory, which nobody hands to SQLite here. */
