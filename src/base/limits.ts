@@ -24,3 +24,6 @@ export const APPLY_BATCHES_IN_FLIGHT_MAX = 2;
 
 /** Entries that wait for apply in memory; past it they are read back from the log. */
 export const APPLY_BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Bodies longer than this are parsed on a reader thread: a megabyte takes the main thread milliseconds. */
+export const LARGE_BODY_CHARACTERS = 64 * 1024;

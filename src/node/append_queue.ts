@@ -16,6 +16,8 @@ const DISK_FULL_RETRY_MS = 250;
 export interface AppendWork {
   readonly entries: readonly LogEntry[];
   readonly hardState: HardState;
+  /** False when only the commit index changed: it waits for the next write (rule D2 holds on start). */
+  readonly mustSync: boolean;
   /** Called on the node's loop, in order, once this and all earlier work is durable. */
   readonly onDurable: () => void;
 }
@@ -86,7 +88,9 @@ export class AppendQueue {
     if (this.#busy) return;
     const task = this.#exclusive.shift();
     if (task !== undefined) return this.#run(task());
-    if (this.#waiting.length > 0) return this.#write();
+    if (this.#waiting.some((work) => work.mustSync)) return this.#write();
+    for (const work of this.#waiting.splice(0)) work.onDurable();
+    if (this.#busy) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 

@@ -1,10 +1,11 @@
 /**
  * Feeds committed entries to the state machine, in order, in batches, a few batches ahead.
  *
- * Invariant: entries in `(applied, next)` are with the state machine; `next <= target + 1`; the
- * target never passes min(commit index, locally durable index) (rule D1), which the caller ensures.
- * Two things stop the flow: an entry that waits for its verdict (rule A4; verdict.ts finds it), and a
- * full disk, after which the same entries are offered again until they fit (rule A3).
+ * Invariant: `backlog` holds, in order, what the engine handed out and is not applied yet; its first
+ * `sent` entries are with the state machine. The engine bounds it (`applySizeBytesMax`) and hands out
+ * nothing past min(commit index, locally durable index) (rule D1).
+ * Two things stop the flow: an entry that waits for its verdict (rule A4; verdict_search.ts finds it),
+ * and a full disk, after which the same entries are offered again until they fit (rule A3).
  */
 import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
@@ -15,22 +16,31 @@ import {
   APPLY_BATCHES_IN_FLIGHT_MAX,
 } from "../base/limits.ts";
 import type { VerdictCommand } from "../command/command.ts";
-import type { Clock } from "../os/clock.ts";
-import type { EntryTail } from "./entry_tail.ts";
-import type { ApplyEntry, ApplyOutcome, LogEntry, LogPort, StateMachinePort } from "./ports.ts";
+import type { Clock, Timer } from "../os/clock.ts";
+import type { StorageApply } from "../raft/ready.ts";
+import type { Entry } from "../raft/types.ts";
+import type { ApplyEntry, ApplyOutcome, LogPort, StateMachinePort } from "./ports.ts";
 import { VerdictSearch } from "./verdict_search.ts";
 
 /** How long to wait before entries that met a full disk are offered again. */
 const DISK_FULL_RETRY_MS = 250;
 
+/** An entry that waits for its verdict. */
+export interface Parked {
+  readonly index: LogIndex;
+  readonly timeoutMs: number;
+}
+
 /** What the queue asks of, and tells, the node's loop. */
 export interface ApplyListener {
   /** Completes an entry on its way to the state machine: who waits for it, and its configuration. */
-  prepareEntry(entry: LogEntry): ApplyEntry;
+  prepareEntry(entry: Entry): ApplyEntry;
   /** Entries up to `outcome.appliedIndex` are applied and committed; `entries` are those of this batch. */
   onApplied(entries: readonly ApplyEntry[], outcome: ApplyOutcome): void;
-  /** The entry at `index` waits for a verdict and the log so far has none: the leader proposes one. */
-  onVerdictMissing(parked: { readonly index: LogIndex; readonly timeoutMs: number }): void;
+  /** All entries of this item are applied. */
+  onItemApplied(item: StorageApply): void;
+  /** The entry at `parked.index` waits for a verdict and the log so far has none. Comes again and again. */
+  onVerdictMissing(parked: Parked): void;
   /** The node cannot go on. */
   onFatal(error: unknown): void;
 }
@@ -39,17 +49,18 @@ export interface ApplyListener {
 export class ApplyQueue {
   readonly #stateMachine: StateMachinePort;
   readonly #log: LogPort;
-  readonly #tail: EntryTail;
   readonly #clock: Clock;
   readonly #listener: ApplyListener;
-  #next: number;
-  #target: number;
+  #backlog: Entry[] = [];
+  #sent = 0;
+  #items: StorageApply[] = [];
   #applied: number;
+  #committed: number;
   #inFlight = 0;
-  #reading = false;
-  #paused = false;
   #stopped = false;
   #cutAtConfiguration = false;
+  #retry: Timer | undefined;
+  #isDiskFull = false;
   #search: VerdictSearch | undefined;
   #found: VerdictCommand | undefined;
 
@@ -57,23 +68,20 @@ export class ApplyQueue {
   constructor(options: {
     readonly stateMachine: StateMachinePort;
     readonly log: LogPort;
-    readonly tail: EntryTail;
     readonly clock: Clock;
     readonly listener: ApplyListener;
   }) {
     this.#stateMachine = options.stateMachine;
     this.#log = options.log;
-    this.#tail = options.tail;
     this.#clock = options.clock;
     this.#listener = options.listener;
     this.#applied = options.stateMachine.applied.index;
-    this.#target = this.#applied;
-    this.#next = this.#applied + 1;
+    this.#committed = this.#applied;
   }
 
   /** True while the disk is too full to apply: new writes must be refused before they are proposed. */
   get isDiskFull(): boolean {
-    return this.#paused;
+    return this.#isDiskFull;
   }
 
   /** The last index applied and committed. */
@@ -81,61 +89,41 @@ export class ApplyQueue {
     return logIndex(this.#applied);
   }
 
-  /** Entries up to `index` may be applied. Smaller values than before are ignored. */
-  advance(index: LogIndex): void {
-    if (index <= this.#target) return;
-    this.#target = index;
-    this.#search?.advance(index);
+  /** Takes the engine's next item. */
+  add(item: StorageApply): void {
+    const expected = (this.#backlog.at(-1)?.index ?? this.#applied) + 1;
+    assert(item.entries[0]?.index === expected, "ApplyQueue.add: gap");
+    this.#items.push(item);
+    for (const entry of item.entries) this.#backlog.push(entry);
     this.#pump();
+  }
+
+  /** The log is committed and readable up to `index`: a verdict may stand there. */
+  advanceCommitted(index: LogIndex): void {
+    this.#committed = Math.max(this.#committed, index);
+    this.#search?.advance(logIndex(this.#committed));
   }
 
   /** No more batches are sent; those in flight still report. */
   stop(): void {
     this.#stopped = true;
+    this.#retry?.cancel();
   }
 
   #pump(): void {
-    while (this.#maySend()) {
-      const entries = this.#tail.slice({
-        from: logIndex(this.#next),
-        to: logIndex(this.#target + 1),
-        countMax: APPLY_BATCH_ENTRIES_MAX,
-        sizeBytesMax: APPLY_BATCH_BYTES_MAX,
-      });
-      if (entries.length === 0) return this.#readFromLog();
-      this.#send(entries);
-    }
+    while (this.#maySend()) this.#send();
   }
 
   #maySend(): boolean {
-    if (this.#stopped || this.#reading || this.#paused || this.#search !== undefined) return false;
+    if (this.#stopped || this.#retry !== undefined || this.#search !== undefined) return false;
     if (this.#cutAtConfiguration && this.#inFlight > 0) return false;
-    return this.#inFlight < APPLY_BATCHES_IN_FLIGHT_MAX && this.#next <= this.#target;
+    return this.#inFlight < APPLY_BATCHES_IN_FLIGHT_MAX && this.#sent < this.#backlog.length;
   }
 
-  #readFromLog(): void {
-    this.#reading = true;
-    const read = this.#log.read({
-      from: logIndex(this.#next),
-      to: logIndex(this.#target + 1),
-      sizeBytesMax: APPLY_BATCH_BYTES_MAX,
-    }).then((entries) => {
-      this.#reading = false;
-      assert(entries.length > 0, "ApplyQueue: the log has lost a committed entry");
-      if (this.#maySend()) this.#send(entries.slice(0, APPLY_BATCH_ENTRIES_MAX));
-      this.#pump();
-    });
-    runInBackground(read, (error) => this.#listener.onFatal(error));
-  }
-
-  /** A batch ends behind a configuration change, which counts only once it is applied (rule D2). */
-  #send(entries: readonly LogEntry[]): void {
-    const change = entries.findIndex((entry) => entry.kind === "conf_change");
-    const batch = (change < 0 ? entries : entries.slice(0, change + 1))
-      .map((entry) => this.#listener.prepareEntry(entry));
-    assert(batch[0]?.index === this.#next, "ApplyQueue: entries are not in order");
-    this.#cutAtConfiguration = change >= 0;
-    this.#next += batch.length;
+  #send(): void {
+    const batch = this.#nextBatch().map((entry) => this.#listener.prepareEntry(entry));
+    this.#cutAtConfiguration = batch.at(-1)?.kind === "conf_change";
+    this.#sent += batch.length;
     this.#inFlight += 1;
     const applied = this.#stateMachine.apply(batch).then((outcome) =>
       this.#onOutcome(batch, outcome)
@@ -143,64 +131,89 @@ export class ApplyQueue {
     runInBackground(applied, (error) => this.#listener.onFatal(error));
   }
 
+  /** A batch ends behind a configuration change, which counts only once it is applied (rule D2). */
+  #nextBatch(): readonly Entry[] {
+    const limit = Math.min(this.#backlog.length, this.#sent + APPLY_BATCH_ENTRIES_MAX);
+    let bytes = 0;
+    let end = this.#sent;
+    while (end < limit) {
+      const entry = this.#backlog[end];
+      assert(entry !== undefined, "ApplyQueue: hole in the backlog");
+      bytes += entry.size;
+      if (end > this.#sent && bytes > APPLY_BATCH_BYTES_MAX) break;
+      end += 1;
+      if (entry.kind === "conf_change") break;
+    }
+    return this.#backlog.slice(this.#sent, end);
+  }
+
   #onOutcome(batch: readonly ApplyEntry[], outcome: ApplyOutcome): void {
     this.#inFlight -= 1;
-    if (outcome.appliedIndex > this.#applied) {
+    const progress = outcome.appliedIndex - this.#applied;
+    assert(progress >= 0 && progress <= this.#sent, "ApplyQueue: apply went back or too far");
+    this.#isDiskFull = outcome.diskFull;
+    if (progress > 0) {
       this.#applied = outcome.appliedIndex;
-      this.#tail.dropBefore(logIndex(this.#applied + 1));
+      this.#backlog.splice(0, progress);
+      this.#sent -= progress;
       this.#listener.onApplied(batch, outcome);
+      this.#finishItems();
     }
     if (outcome.parked !== undefined) this.#park(outcome.parked);
-    if (outcome.diskFull) this.#pause();
-    // What was sent behind the stopping point comes back untouched; it is sent again from there.
-    const stoppedShort = this.#search !== undefined || this.#paused;
-    if (stoppedShort && this.#inFlight === 0) this.#next = this.#applied + 1;
-    if (this.#found !== undefined) this.#obey(this.#found);
+    if (outcome.diskFull) this.#retryLater();
+    this.#resendOnceBack();
     this.#pump();
   }
 
-  #pause(): void {
-    if (this.#paused) return;
-    this.#paused = true;
-    this.#clock.startTimer(DISK_FULL_RETRY_MS, () => {
-      if (this.#inFlight > 0) return this.#resumeLater();
-      this.#paused = false;
+  #finishItems(): void {
+    let item = this.#items[0];
+    while (item !== undefined && (item.entries.at(-1)?.index ?? 0) <= this.#applied) {
+      this.#items.shift();
+      this.#listener.onItemApplied(item);
+      item = this.#items[0];
+    }
+  }
+
+  /** What was sent behind a stopping point comes back untouched; then all is sent again from there. */
+  #resendOnceBack(): void {
+    const stopped = this.#search !== undefined || this.#retry !== undefined;
+    if (!stopped || this.#inFlight > 0) return;
+    this.#sent = 0;
+    if (this.#found !== undefined) this.#obey(this.#found);
+  }
+
+  #retryLater(): void {
+    this.#retry ??= this.#clock.startTimer(DISK_FULL_RETRY_MS, () => {
+      this.#retry = undefined;
+      if (this.#inFlight > 0) return this.#retryLater();
       this.#pump();
     });
   }
 
-  #resumeLater(): void {
-    this.#paused = false;
-    this.#pause();
-  }
-
-  #park(parked: { readonly index: LogIndex; readonly timeoutMs: number }): void {
+  #park(parked: Parked): void {
     if (this.#search !== undefined) return;
     assert(parked.index === this.#applied + 1, "ApplyQueue: parked at another entry than the next");
     this.#search = new VerdictSearch({
       parked,
       log: this.#log,
-      onFound: (verdict) => this.#obey(verdict),
+      onFound: (verdict) => {
+        this.#found = verdict;
+        this.#resendOnceBack();
+        this.#pump();
+      },
       onMissing: () => this.#listener.onVerdictMissing(parked),
       onFatal: (error) => this.#listener.onFatal(error),
     });
-    this.#search.advance(logIndex(this.#target));
+    this.#search.advance(logIndex(this.#committed));
   }
 
-  /** Batches behind the parked entry may still be coming back; nothing is sent before they have. */
   #obey(verdict: VerdictCommand): void {
-    if (this.#inFlight > 0) {
-      this.#found = verdict;
-      return;
-    }
-    this.#found = undefined;
     this.#stateMachine.verdict({
       index: logIndex(verdict.index),
       verdict: verdict.verdict,
       reason: verdict.reason,
     });
     this.#search = undefined;
-    this.#next = this.#applied + 1;
-    this.#pump();
+    this.#found = undefined;
   }
 }

@@ -2,37 +2,40 @@
  * The database as clients see it: requests in, answers out. Chooses where each request runs (log,
  * reader thread, both) by the read levels of the wire contract, section 7. Exists before the node is
  * open, so that the HTTP port can answer from the first moment on.
+ * Not here: what /status, /nodes and /readyz say (node_report.ts).
  */
+import { unreachable } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
 import type { LogIndex } from "../base/ids.ts";
 import { LARGE_BODY_CHARACTERS } from "../base/limits.ts";
 import { encodeExecuteBody } from "../command/execute_body.ts";
-import type { Answer, ExecuteRequest, QueryRequest, ReadLevel } from "../command/request.ts";
+import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
 import type { Node } from "./node.ts";
 import type { StateMachinePort } from "./ports.ts";
 
-interface Opened {
+/** What there is once the node is open. */
+export interface OpenedNode {
   readonly node: Node;
   readonly stateMachine: StateMachinePort;
 }
 
 /** One per process; `attach` once the node is open. */
 export class Database {
-  #opened: Opened | undefined;
+  #opened: OpenedNode | undefined;
 
   /** From now on requests are served. */
-  attach(opened: Opened): void {
+  attach(opened: OpenedNode): void {
     this.#opened = opened;
   }
 
   /** The open node, or undefined while it starts. */
-  get node(): Node | undefined {
-    return this.#opened?.node;
+  get opened(): OpenedNode | undefined {
+    return this.#opened;
   }
 
   /** A write: one log entry, answered once it is durable and applied. */
   async execute(request: ExecuteRequest): Promise<Answer> {
-    const { node, stateMachine } = this.#require();
+    const { node, stateMachine } = this.require();
     node.assertWritable();
     const options = {
       body: request.body,
@@ -50,7 +53,7 @@ export class Database {
 
   /** A read. */
   async query(request: QueryRequest): Promise<Answer> {
-    const { stateMachine } = this.#require();
+    const { stateMachine } = this.require();
     const raftIndex = await this.#waitForLevel(request);
     const outcome = await stateMachine.query(request, { unified: false });
     if (outcome.kind === "write") {
@@ -61,7 +64,7 @@ export class Database {
 
   /** Reads and writes mixed: a read when every statement is one, else one log entry. */
   async request(request: QueryRequest): Promise<Answer> {
-    const { node, stateMachine } = this.#require();
+    const { node, stateMachine } = this.require();
     const raftIndex = await this.#waitForLevel(request);
     const outcome = await stateMachine.query(request, { unified: true });
     if (outcome.kind === "answer") return { results: outcome.results, raftIndex };
@@ -77,8 +80,8 @@ export class Database {
 
   /** @returns the index of the log entry that the level needed, or 0. */
   async #waitForLevel(request: QueryRequest): Promise<LogIndex | 0> {
-    const { node } = this.#require();
-    const level: ReadLevel = request.level === "auto" ? node.automaticLevel : request.level;
+    const { node } = this.require();
+    const level = request.level === "auto" ? node.automaticLevel : request.level;
     switch (level) {
       case "none":
         node.assertFresh(request);
@@ -91,12 +94,13 @@ export class Database {
         return 0;
       case "strong":
         return await node.barrier();
-      case "auto":
-        throw new OperatingError("internal", "Level auto was not resolved");
+      default:
+        return unreachable(level);
     }
   }
 
-  #require(): Opened {
+  /** The open node. @throws {OperatingError} `not_ready` while it opens. */
+  require(): OpenedNode {
     if (this.#opened === undefined) throw new OperatingError("not_ready", "store not open");
     return this.#opened;
   }

@@ -26,6 +26,8 @@ export interface Proposal {
   readonly deadlineMs: number;
   readonly resolve: (outcome: WriteOutcome) => void;
   readonly reject: (error: OperatingError) => void;
+  /** Called when the write leaves the queue, for the log or refused. */
+  readonly onProposed?: () => void;
 }
 
 /** Bounded by count and bytes over both stages; see the file's header. */
@@ -96,6 +98,7 @@ export class Proposals {
   refuse(proposals: readonly Proposal[], error: OperatingError): void {
     for (const proposal of proposals) {
       this.#sizeBytes -= proposal.payload.length;
+      proposal.onProposed?.();
       proposal.reject(error);
     }
   }

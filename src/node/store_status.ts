@@ -34,6 +34,8 @@ export interface NodeFacts {
   readonly snapshotIndex: number;
   readonly snapshotTerm: number;
   readonly snapshotGeneration: number;
+  /** Snapshots taken since the start. */
+  readonly snapshotCount: number;
   readonly strongReadTerm: number;
   readonly updateTimeMs: number | undefined;
   readonly policy: {

@@ -1,0 +1,148 @@
+/**
+ * The database as the HTTP room wants it: requests go to the node's `Database`, questions about the
+ * node to its `NodeReport`, and facts of the process are added here.
+ */
+import { DUST_VERSION } from "../config/version.ts";
+import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
+import type { DatabasePort, FactTree, NodeFacts, Readiness } from "../http/database_port.ts";
+import { Database } from "../node/database.ts";
+import { type NodeIdentity, NodeReport } from "../node/node_report.ts";
+import { nodeMetricsText } from "../node/node_metrics.ts";
+import type { Clock } from "../os/clock.ts";
+
+/** One per process; serves from the first moment, the node is attached when it is open. */
+export class DatabaseService implements DatabasePort {
+  readonly database = new Database();
+  readonly #identity: NodeIdentity;
+  readonly #report: NodeReport;
+  readonly #clock: Clock;
+  readonly #startedMs: number;
+
+  constructor(options: { readonly identity: NodeIdentity; readonly clock: Clock }) {
+    this.#identity = options.identity;
+    this.#clock = options.clock;
+    this.#startedMs = options.clock.wallMs();
+    this.#report = new NodeReport({
+      identity: options.identity,
+      opened: () => this.database.opened,
+      monotonicMs: () => options.clock.monotonicMs(),
+    });
+  }
+
+  execute(request: ExecuteRequest): Promise<Answer> {
+    return this.database.execute(request);
+  }
+
+  query(request: QueryRequest): Promise<Answer> {
+    return this.database.query(request);
+  }
+
+  request(request: QueryRequest): Promise<Answer> {
+    return this.database.request(request);
+  }
+
+  cancel(id: number): void {
+    this.database.cancel(id);
+  }
+
+  hasLeader(): Promise<boolean> {
+    return Promise.resolve(this.database.opened?.node.isLeader === true);
+  }
+
+  async status(): Promise<{ readonly [section: string]: FactTree }> {
+    const store = await this.#report.store() as { readonly [key: string]: FactTree };
+    const { raftAddress, apiUrl } = this.#identity;
+    const api = apiUrl.replace(/^https?:\/\//, "");
+    return {
+      build: {
+        build_time: "",
+        commit: "",
+        compiler_command: "deno",
+        compiler_toolchain: Deno.version.deno,
+        version: DUST_VERSION,
+      },
+      cluster: { addr: raftAddress, api_addr: api, https: String(apiUrl.startsWith("https:")) },
+      extensions: { dir: "", names: [] },
+      mux: { addr: raftAddress, handlers: "0", timeout: "30s", tls: "disabled" },
+      network: { interfaces: networkInterfaces() },
+      node: this.#nodeFacts(),
+      os: osFacts(),
+      runtime: runtimeFacts(),
+      store,
+    };
+  }
+
+  nodes(): Promise<readonly NodeFacts[]> {
+    return Promise.resolve().then(() => this.#report.nodes());
+  }
+
+  readiness(options: { readonly sync: boolean; readonly timeoutMs: number }): Promise<Readiness> {
+    return this.#report.readiness(options);
+  }
+
+  async snapshot(
+    options: { readonly trailingLogs: number },
+  ): Promise<"taken" | "nothing_new"> {
+    const { node } = this.database.require();
+    const trailing = options.trailingLogs > 0 ? options.trailingLogs : undefined;
+    return await node.snapshot(trailing) ? "taken" : "nothing_new";
+  }
+
+  async metricsText(): Promise<string> {
+    return await nodeMetricsText(this.database.opened) + processMetricsText(this.#startedMs);
+  }
+
+  #nodeFacts(): { readonly [key: string]: FactTree } {
+    const nowMs = this.#clock.wallMs();
+    return {
+      current_time: new Date(nowMs).toISOString(),
+      start_time: new Date(this.#startedMs).toISOString(),
+      uptime: `${(nowMs - this.#startedMs) / 1000}s`,
+    };
+  }
+}
+
+function osFacts(): { readonly [key: string]: FactTree } {
+  return {
+    executable: Deno.execPath(),
+    hostname: Deno.hostname(),
+    page_size: 4096,
+    pid: Deno.pid,
+    ppid: Deno.ppid,
+  };
+}
+
+function runtimeFacts(): { readonly [key: string]: FactTree } {
+  return {
+    GOARCH: Deno.build.arch,
+    GOMAXPROCS: navigator.hardwareConcurrency,
+    GOOS: Deno.build.os,
+    kubernetes_hint: false,
+    num_cpu: navigator.hardwareConcurrency,
+    num_goroutine: 0,
+    version: `deno${Deno.version.deno}`,
+  };
+}
+
+function networkInterfaces(): { readonly [name: string]: FactTree } {
+  const interfaces: Record<string, { hardware_address: string; addresses: { address: string }[] }> =
+    {};
+  for (const { name, mac, cidr } of Deno.networkInterfaces()) {
+    interfaces[name] ??= { hardware_address: mac, addresses: [] };
+    interfaces[name].addresses.push({ address: cidr });
+  }
+  return interfaces;
+}
+
+function processMetricsText(startedMs: number): string {
+  const { rss, heapUsed } = Deno.memoryUsage();
+  return [
+    "# TYPE process_resident_memory_bytes gauge",
+    `process_resident_memory_bytes ${rss}`,
+    "# TYPE dust_heap_used_bytes gauge",
+    `dust_heap_used_bytes ${heapUsed}`,
+    "# TYPE process_start_time_seconds gauge",
+    `process_start_time_seconds ${startedMs / 1000}`,
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,346 @@
+/**
+ * The node's one loop: the only caller of the Raft engine. All that happens (a proposal, a tick, a
+ * durable write, an applied batch) enters here, is stepped, and what the engine then wants is carried
+ * out through ports.
+ *
+ * A turn runs to its end without an await. Turns are microtasks, so what arrives together is proposed
+ * together. While an fsync runs and nobody else is to be told, proposals wait for its end: nothing
+ * could be done with them earlier, and one large batch costs less than many small ones.
+ * A turn steps all that was received before it ticks, and ticks at most once (rule E1).
+ */
+import { assert } from "../base/assert.ts";
+import { runInBackground } from "../base/background.ts";
+import { OperatingError } from "../base/errors.ts";
+import { type LogIndex, logIndex } from "../base/ids.ts";
+import { APPEND_BATCH_BYTES_MAX, APPLY_BACKLOG_BYTES_MAX } from "../base/limits.ts";
+import { stampCommand } from "../command/command_encoder.ts";
+import type { Clock, Timer } from "../os/clock.ts";
+import type { Entropy } from "../os/entropy.ts";
+import { changeConfiguration } from "../raft/configuration_changer.ts";
+import { decodeConfiguration, encodeConfiguration } from "../raft/configuration.ts";
+import { decodeConfChange } from "../raft/conf_change.ts";
+import { Raft } from "../raft/raft.ts";
+import type { RaftConfig } from "../raft/config.ts";
+import type { Ready, StorageAppend, StorageApply } from "../raft/ready.ts";
+import type { ConfState, Entry, HardState, ReadContext, SoftState } from "../raft/types.ts";
+import { AppendQueue } from "./append_queue.ts";
+import { ApplyQueue, type Parked } from "./apply_queue.ts";
+import { EntryTail } from "./entry_tail.ts";
+import { LogView } from "./log_view.ts";
+import type { ApplyEntry, ApplyOutcome, LogEntry, LogPort, StateMachinePort } from "./ports.ts";
+import { type Proposal, Proposals } from "./proposals.ts";
+
+/** Rule E1. */
+export const TICK_MS = 50;
+
+/** Odd, so that 2^64 entries of a batch would have different seeds. */
+const SEED_STEP = 0x9e3779b97f4a7c15n;
+
+/** What the loop is built from. */
+export interface EventLoopOptions {
+  readonly config: RaftConfig;
+  readonly log: LogPort;
+  /** The hard state as the log recovered it. */
+  readonly hardState: HardState;
+  readonly stateMachine: StateMachinePort;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly listener: EventLoopListener;
+}
+
+/** What the loop tells the node. */
+export interface EventLoopListener {
+  /** Entries up to `index` are applied and visible to new reads. */
+  onApplied(index: LogIndex): void;
+  /** A read may run once `index` is applied; undefined: it was given up, ask again. */
+  onReadIndex(context: ReadContext, index: LogIndex | undefined): void;
+  onRoleChanged(state: SoftState): void;
+  /** The leader must find out whether the parked entry ends, and propose a verdict. */
+  onVerdictMissing(parked: Parked): void;
+  onFatal(error: unknown): void;
+}
+
+/** See the file's header. */
+export class EventLoop {
+  readonly #raft: Raft;
+  readonly #log: LogPort;
+  readonly #view: LogView;
+  readonly #clock: Clock;
+  readonly #entropy: Entropy;
+  readonly #listener: EventLoopListener;
+  readonly appendQueue: AppendQueue;
+  readonly applyQueue: ApplyQueue;
+  readonly proposals = new Proposals();
+  #configuration: ConfState;
+  #hardState: HardState;
+  #softState: SoftState = { leader: 0 as SoftState["leader"], role: "follower" };
+  #turnScheduled = false;
+  #tickDue = false;
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: EventLoopOptions) {
+    const { log, stateMachine, clock } = options;
+    this.#log = log;
+    this.#clock = clock;
+    this.#entropy = options.entropy;
+    this.#listener = options.listener;
+    this.#hardState = options.hardState;
+    const configuration = decodeConfiguration(stateMachine.applied.configuration);
+    assert(configuration !== undefined, "EventLoop: the state holds no configuration");
+    this.#configuration = configuration;
+    const tail = new EntryTail({
+      from: logIndex(log.lastIndex + 1),
+      sizeBytesMax: APPLY_BACKLOG_BYTES_MAX,
+    });
+    this.#view = new LogView({ log, tail });
+    const onFatal = (error: unknown): void => this.#fail(error);
+    this.appendQueue = new AppendQueue({ log, tail, clock, onFatal });
+    this.applyQueue = new ApplyQueue({ stateMachine, log, clock, listener: this.#applyListener() });
+    this.#raft = new Raft({
+      config: options.config,
+      storage: this.#view,
+      configuration,
+      hardState: options.hardState,
+      applied: stateMachine.applied.index,
+      random: (limit) => this.#entropy.below(limit),
+    });
+  }
+
+  /** The engine's state, for status pages and assertions. Do not step it. */
+  get raft(): Raft {
+    return this.#raft;
+  }
+
+  get configuration(): ConfState {
+    return this.#configuration;
+  }
+
+  /** The hard state as it was last handed to the log. */
+  get hardState(): HardState {
+    return this.#hardState;
+  }
+
+  get role(): SoftState {
+    return this.#softState;
+  }
+
+  /** Begins to tick. A node that is its own quorum does not wait for a timeout to lead. */
+  start(): void {
+    this.#armTick();
+    this.#campaignIfAlone();
+    this.#scheduleTurn();
+  }
+
+  /** Queues a write. @throws {OperatingError} `overloaded`: refused. */
+  propose(proposal: Proposal): void {
+    this.proposals.add(proposal);
+    this.#scheduleTurn();
+  }
+
+  /** Asks for a read index; the listener gets it under `context`. */
+  readIndex(context: ReadContext): void {
+    this.#raft.readIndex(context);
+    this.#scheduleTurn();
+  }
+
+  /** Ends ticks and apply; what was written stays written. Nothing is answered any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.applyQueue.stop();
+    await this.appendQueue.untilIdle();
+  }
+
+  #armTick(): void {
+    this.#timer = this.#clock.startTimer(TICK_MS, () => {
+      this.#tickDue = true;
+      this.#armTick();
+      this.#scheduleTurn();
+    });
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled || this.#stopped) return;
+    this.#turnScheduled = true;
+    queueMicrotask(() => {
+      this.#turnScheduled = false;
+      if (this.#stopped) return;
+      try {
+        this.#turn();
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+  }
+
+  #turn(): void {
+    if (this.#tickDue) {
+      this.#tickDue = false;
+      this.#raft.tick();
+      this.proposals.expire(this.#clock.monotonicMs());
+    }
+    this.#proposeQueued();
+    while (this.#raft.hasReady()) this.#handle(this.#raft.ready());
+    this.#fetchWanted();
+  }
+
+  #proposeQueued(): void {
+    if (!this.proposals.hasQueued) return;
+    if (this.appendQueue.isBusy && this.#isAlone()) return;
+    const batch = this.proposals.takeQueued(APPEND_BATCH_BYTES_MAX);
+    this.#stamp(batch);
+    const outcome = this.#raft.propose(
+      batch.map(({ payload }) => ({ kind: "normal", size: payload.length, payload })),
+    );
+    if (outcome.kind === "refused") {
+      this.proposals.refuse(batch, refusal(outcome.reason));
+      return;
+    }
+    batch.forEach((proposal, place) => {
+      this.proposals.place(logIndex(outcome.index + place), proposal);
+    });
+  }
+
+  /** Time and chance of the entries (rule T1, Q4). The seeds of one batch differ by an odd constant. */
+  #stamp(batch: readonly Proposal[]): void {
+    const nowMs = this.#clock.wallMs();
+    const bytes = this.#entropy.bytes(8);
+    let seed = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0);
+    for (const proposal of batch) {
+      stampCommand(proposal.payload, { nowMs, seed });
+      seed = BigInt.asUintN(64, seed + SEED_STEP);
+      proposal.onProposed?.();
+    }
+  }
+
+  #handle(ready: Ready): void {
+    assert(ready.messages.length === 0, "EventLoop: a message, but no transport");
+    if (ready.softState !== undefined) this.#onSoftState(ready.softState);
+    if (ready.append !== undefined) this.#append(ready.append);
+    if (ready.apply !== undefined) this.applyQueue.add(ready.apply);
+    for (const { context, index } of ready.readStates) this.#listener.onReadIndex(context, index);
+    for (const context of ready.readsDropped) this.#listener.onReadIndex(context, undefined);
+  }
+
+  #append(append: StorageAppend): void {
+    assert(append.snapshot === undefined, "EventLoop: a snapshot, but no transport");
+    this.#hardState = append.hardState ?? this.#hardState;
+    this.appendQueue.add({
+      entries: append.entries.map(toLogEntry),
+      hardState: this.#hardState,
+      mustSync: append.mustSync,
+      onDurable: () => {
+        const messages = this.#raft.appended(append);
+        assert(messages.length === 0, "EventLoop: a response to a peer, but no transport");
+        this.#scheduleTurn();
+      },
+    });
+    this.applyQueue.advanceCommitted(
+      logIndex(Math.min(this.#hardState.commit, this.#log.lastIndex)),
+    );
+  }
+
+  #onSoftState(state: SoftState): void {
+    const wasLeader = this.#softState.role === "leader";
+    this.#softState = state;
+    if (wasLeader && state.role !== "leader") {
+      this.proposals.abandon({
+        refused: new OperatingError("not_leader", "leader not found"),
+        unknown: "leadership lost while committing log",
+      });
+    }
+    this.#listener.onRoleChanged(state);
+  }
+
+  #applyListener(): ConstructorParameters<typeof ApplyQueue>[0]["listener"] {
+    return {
+      prepareEntry: (entry) => this.#prepareEntry(entry),
+      onApplied: (entries, outcome) => this.#onApplied(entries, outcome),
+      onItemApplied: (item) => this.#onItemApplied(item),
+      onVerdictMissing: (parked) => this.#listener.onVerdictMissing(parked),
+      onFatal: (error) => this.#fail(error),
+    };
+  }
+
+  #prepareEntry(entry: Entry): ApplyEntry {
+    const { format } = this.proposals.at(entry.index) ?? { format: undefined };
+    let configuration: Uint8Array | undefined;
+    if (entry.kind === "conf_change") {
+      const change = decodeConfChange(payloadOf(entry));
+      assert(change !== undefined, "EventLoop: a configuration change that nobody can read");
+      const outcome = changeConfiguration(this.#configuration, change);
+      configuration = encodeConfiguration(
+        outcome.kind === "changed" ? outcome.configuration : this.#configuration,
+      );
+    }
+    return { ...toLogEntry(entry), format, configuration };
+  }
+
+  #onApplied(entries: readonly ApplyEntry[], outcome: ApplyOutcome): void {
+    for (const [place, entry] of entries.entries()) {
+      if (entry.index > outcome.appliedIndex) break;
+      const result = outcome.results[place];
+      if (result !== undefined) this.proposals.settle(entry.index, result);
+    }
+    this.#listener.onApplied(outcome.appliedIndex);
+  }
+
+  #onItemApplied(item: StorageApply): void {
+    for (const entry of item.entries) {
+      if (entry.kind !== "conf_change") continue;
+      const change = decodeConfChange(payloadOf(entry));
+      assert(change !== undefined, "EventLoop: a configuration change that nobody can read");
+      this.#configuration = this.#raft.applyConfChange(change);
+    }
+    this.#raft.applied(item);
+    this.#view.dropBefore(logIndex(this.applyQueue.appliedIndex + 1));
+    this.#campaignIfAlone();
+    this.#scheduleTurn();
+  }
+
+  #fetchWanted(): void {
+    const wanted = this.#view.takeWanted();
+    if (wanted === undefined) return;
+    const fetched = this.#view.fetch(wanted).then(() => {
+      this.#raft.entriesFetched();
+      this.#scheduleTurn();
+    });
+    runInBackground(fetched, (error) => this.#fail(error));
+  }
+
+  /** Not before everything known to be committed is applied (rule D2). */
+  #campaignIfAlone(): void {
+    if (!this.#isAlone() || this.#softState.role === "leader") return;
+    if (this.applyQueue.appliedIndex < this.#hardState.commit) return;
+    this.#raft.campaign();
+  }
+
+  #isAlone(): boolean {
+    const { voters, votersOutgoing, learners } = this.#configuration;
+    return voters.length === 1 && votersOutgoing.length === 0 && learners.length === 0 &&
+      voters[0] === this.#raft.id;
+  }
+
+  #fail(error: unknown): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.applyQueue.stop();
+    this.#listener.onFatal(error);
+  }
+}
+
+function payloadOf(entry: Entry): Uint8Array {
+  assert(entry.payload !== undefined, "EventLoop: an entry without its payload");
+  return entry.payload;
+}
+
+function toLogEntry(entry: Entry): LogEntry {
+  return { index: entry.index, term: entry.term, kind: entry.kind, payload: payloadOf(entry) };
+}
+
+function refusal(reason: string): OperatingError {
+  return reason === "too_large"
+    ? new OperatingError("overloaded", "Cannot accept write: too much is waiting to be committed")
+    : new OperatingError("not_leader", "leader not found");
+}

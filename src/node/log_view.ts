@@ -1,0 +1,87 @@
+/**
+ * The log as the engine sees it: terms from the log's own memory, entries from the tail or from a
+ * window that was read back from disk. What is in neither is "unavailable"; the loop then fetches it.
+ */
+import type { LogIndex, Term } from "../base/ids.ts";
+import { logIndex } from "../base/ids.ts";
+import { APPLY_BATCH_BYTES_MAX, APPLY_BATCH_ENTRIES_MAX } from "../base/limits.ts";
+import type { EntriesAnswer, EntriesRange, LogStorage } from "../raft/log_storage.ts";
+import type { Entry, SnapshotMetadata } from "../raft/types.ts";
+import { EntryTail } from "./entry_tail.ts";
+import type { LogEntry, LogPort } from "./ports.ts";
+
+/** See the file's header. */
+export class LogView implements LogStorage {
+  readonly #log: LogPort;
+  readonly #tail: EntryTail;
+  #window: EntryTail;
+  #wanted: EntriesRange | undefined;
+
+  constructor(options: { readonly log: LogPort; readonly tail: EntryTail }) {
+    this.#log = options.log;
+    this.#tail = options.tail;
+    this.#window = emptyWindow(options.log.firstIndex);
+  }
+
+  get firstIndex(): LogIndex {
+    return this.#log.firstIndex;
+  }
+
+  get lastIndex(): LogIndex {
+    return this.#log.lastIndex;
+  }
+
+  term(index: LogIndex): Term | undefined {
+    return this.#log.term(index);
+  }
+
+  entries(range: EntriesRange): EntriesAnswer {
+    if (range.from < this.#log.firstIndex) return "compacted";
+    const held = this.held(range);
+    if (held.length > 0) return held.map(toEntry);
+    this.#wanted = range;
+    return "unavailable";
+  }
+
+  /** Entries in memory from `from` on, as many as a batch takes; empty when the first is not there. */
+  held(range: EntriesRange): readonly LogEntry[] {
+    const options = { ...range, countMax: APPLY_BATCH_ENTRIES_MAX };
+    const recent = this.#tail.slice(options);
+    return recent.length > 0 ? recent : this.#window.slice(options);
+  }
+
+  /** Nobody to send one to yet: a single voter has no peers. */
+  snapshot(): SnapshotMetadata | undefined {
+    return undefined;
+  }
+
+  /** What the engine missed, once. */
+  takeWanted(): EntriesRange | undefined {
+    const wanted = this.#wanted;
+    this.#wanted = undefined;
+    return wanted;
+  }
+
+  /** Reads a range into the window, which forgets what it held. */
+  async fetch(range: EntriesRange): Promise<void> {
+    const sizeBytesMax = Math.min(range.sizeBytesMax, APPLY_BATCH_BYTES_MAX);
+    const entries = await this.#log.read({ from: range.from, to: range.to, sizeBytesMax });
+    this.#window = emptyWindow(range.from);
+    this.#window.add(entries);
+  }
+
+  /** Entries below `index` are not needed any more. */
+  dropBefore(index: LogIndex): void {
+    this.#tail.dropBefore(index);
+    this.#window.dropBefore(index);
+  }
+}
+
+function emptyWindow(from: LogIndex): EntryTail {
+  return new EntryTail({ from: logIndex(from), sizeBytesMax: Number.MAX_SAFE_INTEGER });
+}
+
+function toEntry(entry: LogEntry): Entry {
+  const { index, term, kind, payload } = entry;
+  return { index, term, kind, size: payload.length, payload };
+}

@@ -1,0 +1,307 @@
+/**
+ * One member of the cluster: the loop, the log's upkeep, and what requests may ask of them. Writes go
+ * through the log; reads ask here what they must wait for, and then run on a reader thread.
+ */
+import { assert } from "../base/assert.ts";
+import { runInBackground } from "../base/background.ts";
+import { OperatingError } from "../base/errors.ts";
+import type { LogIndex } from "../base/ids.ts";
+import { encodeCommand } from "../command/command_encoder.ts";
+import type { QueryRequest, ResultFormat } from "../command/request.ts";
+import type { Clock } from "../os/clock.ts";
+import type { Entropy } from "../os/entropy.ts";
+import type { RaftConfig } from "../raft/config.ts";
+import type { HardState, ReadContext } from "../raft/types.ts";
+import type { Parked } from "./apply_queue.ts";
+import { Compaction, type CompactionPolicy } from "./compaction.ts";
+import { EventLoop } from "./event_loop.ts";
+import type { LogPort, StateMachinePort } from "./ports.ts";
+import type { WriteOutcome } from "./proposals.ts";
+import { AppliedWaits } from "./waits.ts";
+
+/** How long a write may wait for its result before the client is told that its outcome is unknown. */
+const WRITE_WAIT_MS_MAX = 60_000;
+
+/** How long a strong read may wait for its barrier. */
+const BARRIER_WAIT_MS_MAX = 30_000;
+
+/** What a node is built from. */
+export interface NodeOptions {
+  readonly config: RaftConfig;
+  readonly log: LogPort;
+  readonly hardState: HardState;
+  readonly stateMachine: StateMachinePort;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly policy: CompactionPolicy;
+  /** The node cannot go on: log, close what can be closed, exit. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+interface ReadWait {
+  readonly deadlineMs: number;
+  readonly resolve: () => void;
+  readonly reject: (error: OperatingError) => void;
+}
+
+/** See the file's header. */
+export class Node {
+  readonly #options: NodeOptions;
+  readonly #loop: EventLoop;
+  readonly #compaction: Compaction;
+  readonly #waits = new AppliedWaits();
+  readonly #reads = new Map<ReadContext, ReadWait[]>();
+  #nextContext = 1;
+  /** Reads that share the next confirmation: it has not begun, so it is later than all of them. */
+  #gathering: ReadWait[] | undefined;
+  /** The barrier that is queued and not yet in the log. */
+  #barrier: Promise<LogIndex> | undefined;
+  #trying: LogIndex | undefined;
+  #ready = false;
+  #onReady: (() => void)[] = [];
+  #updateTimeMs: number | undefined;
+  #strongReadTerm = 0;
+
+  constructor(options: NodeOptions) {
+    this.#options = options;
+    const { log, stateMachine, clock, policy, onFatal } = options;
+    this.#loop = new EventLoop({
+      ...options,
+      listener: {
+        onApplied: (index) => this.#onApplied(index),
+        onReadIndex: (context, index) => this.#onReadIndex(context, index),
+        onRoleChanged: () => this.#checkReady(),
+        onVerdictMissing: (parked) => this.#onVerdictMissing(parked),
+        onFatal,
+      },
+    });
+    this.#compaction = new Compaction({
+      log,
+      stateMachine,
+      clock,
+      policy,
+      saveMarker: (marker) =>
+        this.#loop.appendQueue.runExclusive(() =>
+          log.saveMarker({ marker, hardState: this.#loop.hardState })
+        ),
+      onFatal,
+    });
+  }
+
+  /** The loop, for status pages. */
+  get loop(): EventLoop {
+    return this.#loop;
+  }
+
+  get compaction(): Compaction {
+    return this.#compaction;
+  }
+
+  /** When the last entry was applied, milliseconds since 1970; undefined before the first. */
+  get updateTimeMs(): number | undefined {
+    return this.#updateTimeMs;
+  }
+
+  /** The last term in which a strong read went through the log; 0 for none. */
+  get strongReadTerm(): number {
+    return this.#strongReadTerm;
+  }
+
+  /** Joins in: ticks, elections, apply, compaction. */
+  start(): void {
+    this.#loop.start();
+    this.#compaction.start();
+  }
+
+  /** True once an entry of the leader's own term is applied here (rule E4). */
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
+  /** Resolves once the node is ready. */
+  untilReady(): Promise<void> {
+    if (this.#ready) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onReady.push(resolve);
+    });
+  }
+
+  /** Where the log stands, for status pages. */
+  logFacts(): {
+    readonly firstLogIndex: LogIndex;
+    readonly lastLogIndex: LogIndex;
+    readonly lastLogTerm: number;
+    readonly logBytes: number;
+    readonly snapshotIndex: LogIndex;
+    readonly snapshotTerm: number;
+    readonly snapshotGeneration: number;
+  } {
+    const { log } = this.#options;
+    return {
+      firstLogIndex: log.firstIndex,
+      lastLogIndex: log.lastIndex,
+      lastLogTerm: log.term(log.lastIndex) ?? 0,
+      logBytes: log.sizeBytes,
+      snapshotIndex: log.marker.index,
+      snapshotTerm: log.marker.term,
+      snapshotGeneration: log.marker.generation,
+    };
+  }
+
+  get isLeader(): boolean {
+    return this.#loop.role.role === "leader";
+  }
+
+  /** What level `auto` means here. */
+  get automaticLevel(): "weak" | "none" {
+    return this.#loop.configuration.voters.includes(this.#loop.raft.id) ? "weak" : "none";
+  }
+
+  /** @throws {OperatingError} when a write would be refused anyway; call it before spending work on one. */
+  assertWritable(): void {
+    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    if (this.#loop.appendQueue.isDiskFull || this.#loop.applyQueue.isDiskFull) {
+      throw new OperatingError("disk_full", "Cannot accept write: the disk is full");
+    }
+  }
+
+  /** Proposes an encoded command. @throws {OperatingError} refused, or `outcome_unknown`. */
+  write(payload: Uint8Array, format: ResultFormat): Promise<WriteOutcome> {
+    const deadlineMs = this.#options.clock.monotonicMs() + WRITE_WAIT_MS_MAX;
+    return new Promise((resolve, reject) => {
+      this.#loop.propose({ payload, format, deadlineMs, resolve, reject });
+    });
+  }
+
+  /** One entry without SQL, shared by all strong reads that wait for its turn (rule A5). */
+  async barrier(): Promise<LogIndex> {
+    this.#barrier ??= this.#proposeBarrier();
+    return await this.#barrier;
+  }
+
+  /** Resolves when a read begun now may run here: linearizable, by ReadIndex (Raft thesis 6.4). */
+  confirmRead(timeoutMs: number): Promise<void> {
+    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    const deadlineMs = this.#options.clock.monotonicMs() + timeoutMs;
+    return new Promise((resolve, reject) => {
+      const wait: ReadWait = { deadlineMs, resolve, reject };
+      if (this.#gathering !== undefined) this.#gathering.push(wait);
+      else this.#gather(wait);
+    });
+  }
+
+  /**
+   * Whether a weak read may run at once (rule E4).
+   * @throws {OperatingError} `not_leader`.
+   */
+  mayReadWeakly(): boolean {
+    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    return this.#ready;
+  }
+
+  /** Level none: @throws {OperatingError} `stale_read` when the leader was silent for too long. */
+  assertFresh(request: Pick<QueryRequest, "freshnessMs" | "freshnessStrict">): void {
+    if (request.freshnessMs === 0 || this.isLeader) return;
+    throw new OperatingError("stale_read", "stale read");
+  }
+
+  /** Takes a snapshot now. @returns false when there was nothing new. */
+  snapshot(trailingEntries: number | undefined): Promise<boolean> {
+    return this.#compaction.snapshot({
+      trailingEntries: trailingEntries ?? this.#options.policy.trailingEntries,
+    });
+  }
+
+  /** Ends in order: no new work, then the log, then what waits learns its fate. */
+  async stop(): Promise<void> {
+    await this.#compaction.stop();
+    await this.#loop.stop();
+    const stopped = new OperatingError("not_ready", "raft is already shutdown");
+    this.#loop.proposals.abandon({ refused: stopped, unknown: stopped.message });
+    this.#waits.abandon(stopped);
+    for (const waits of this.#reads.values()) for (const wait of waits) wait.reject(stopped);
+    this.#reads.clear();
+  }
+
+  #gather(first: ReadWait): void {
+    const waits = [first];
+    this.#gathering = waits;
+    queueMicrotask(() => {
+      this.#gathering = undefined;
+      const context = this.#nextContext++;
+      this.#reads.set(context, waits);
+      this.#loop.readIndex(context);
+    });
+  }
+
+  #onReadIndex(context: ReadContext, index: LogIndex | undefined): void {
+    const waits = this.#reads.get(context) ?? [];
+    this.#reads.delete(context);
+    for (const wait of waits) {
+      if (index === undefined) wait.reject(new OperatingError("not_leader", "leader not found"));
+      else if (index <= this.#loop.applyQueue.appliedIndex) wait.resolve();
+      else this.#waits.until(index, wait.deadlineMs).then(wait.resolve, wait.reject);
+    }
+  }
+
+  async #proposeBarrier(): Promise<LogIndex> {
+    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    const payload = encodeCommand({ kind: "barrier" });
+    const deadlineMs = this.#options.clock.monotonicMs() + BARRIER_WAIT_MS_MAX;
+    const { index } = await new Promise<WriteOutcome>((resolve, reject) => {
+      this.#loop.propose({
+        payload,
+        format: 0,
+        deadlineMs,
+        resolve,
+        reject,
+        onProposed: () => {
+          this.#barrier = undefined;
+        },
+      });
+    });
+    this.#strongReadTerm = this.#loop.raft.term;
+    return index;
+  }
+
+  #onApplied(index: LogIndex): void {
+    this.#updateTimeMs = this.#options.clock.wallMs();
+    this.#waits.advance(index);
+    this.#waits.expire(this.#options.clock.monotonicMs());
+    if (!this.#ready) this.#checkReady();
+  }
+
+  #checkReady(): void {
+    const { raft, applyQueue } = this.#loop;
+    this.#ready = this.isLeader && applyQueue.appliedIndex >= raft.termStartIndex;
+    if (this.#ready) { for (const resolve of this.#onReady.splice(0)) resolve(); }
+  }
+
+  /** Rule A4: only a leader that has committed in its term knows that the log holds no verdict yet. */
+  #onVerdictMissing(parked: Parked): void {
+    const { raft } = this.#loop;
+    if (!this.isLeader || this.#loop.hardState.commit < raft.termStartIndex) return;
+    if (this.#trying === parked.index) return;
+    this.#trying = parked.index;
+    runInBackground(this.#proposeVerdict(parked), this.#options.onFatal);
+  }
+
+  async #proposeVerdict(parked: Parked): Promise<void> {
+    const { ended, reason } = await this.#options.stateMachine.tryParked(parked.index);
+    assert(this.#trying === parked.index, "Node: two trials at once");
+    const payload = encodeCommand({
+      kind: "verdict",
+      index: parked.index,
+      verdict: ended ? "run" : "void",
+      reason: ended ? "" : reason,
+    });
+    try {
+      await this.write(payload, 0);
+    } catch (error) {
+      // Another leader decides, or the next missing verdict tries again.
+      if (!(error instanceof OperatingError)) throw error;
+    } finally {
+      this.#trying = undefined;
+    }
+  }
+}

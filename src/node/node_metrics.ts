@@ -1,0 +1,50 @@
+/**
+ * The node's numbers in Prometheus' text format. Read when asked for: nothing is counted twice, and
+ * the hot paths keep only the numbers that they need themselves.
+ */
+import type { OpenedNode } from "./database.ts";
+
+/** All metrics of an open node; only that it is closed while it opens. */
+export async function nodeMetricsText(opened: OpenedNode | undefined): Promise<string> {
+  if (opened === undefined) return gauge("dust_store_open", 0, "Whether the node is open");
+  const { node, stateMachine } = opened;
+  const { loop, compaction } = node;
+  const log = node.logFacts();
+  const stats = await stateMachine.stats();
+  return [
+    gauge("dust_store_open", 1, "Whether the node is open"),
+    gauge("dust_ready", node.isReady ? 1 : 0, "Whether the node serves requests"),
+    gauge("dust_raft_is_leader", node.isLeader ? 1 : 0, "Whether the node leads"),
+    gauge("dust_raft_term", loop.raft.term, "Current term"),
+    gauge("dust_raft_commit_index", loop.hardState.commit, "Commit index"),
+    gauge("dust_raft_applied_index", loop.applyQueue.appliedIndex, "Applied index"),
+    gauge("dust_raft_last_log_index", log.lastLogIndex, "Last index in the log"),
+    gauge("dust_raft_snapshot_index", log.snapshotIndex, "Index of the newest snapshot"),
+    gauge("dust_log_bytes", log.logBytes, "Bytes of all log segments"),
+    counter("dust_log_syncs_total", loop.appendQueue.syncCount, "Fsyncs of the log"),
+    counter("dust_snapshots_total", compaction.snapshotCount, "Snapshots taken"),
+    gauge("dust_writes_in_flight", loop.proposals.count, "Writes accepted and not answered"),
+    gauge("dust_queries_in_flight", stats.queriesInFlight, "Queries running or waiting"),
+    gauge("dust_database_bytes", stats.databaseBytes, "Bytes of the database file"),
+    gauge("dust_database_wal_bytes", stats.walBytes, "Bytes of the database's WAL"),
+    gauge("dust_readers", stats.readers, "Reader threads"),
+  ].join("");
+}
+
+function gauge(name: string, value: number, help: string): string {
+  return metric({ name, value, help, type: "gauge" });
+}
+
+function counter(name: string, value: number, help: string): string {
+  return metric({ name, value, help, type: "counter" });
+}
+
+function metric(options: {
+  readonly name: string;
+  readonly value: number;
+  readonly help: string;
+  readonly type: "gauge" | "counter";
+}): string {
+  const { name, value, help, type } = options;
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name} ${value}\n`;
+}

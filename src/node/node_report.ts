@@ -1,0 +1,160 @@
+/**
+ * What the node says of itself: /status, /nodes, /readyz, in facts; the HTTP room words them.
+ * Works while the node is still opening: then the store is closed and nothing is ready.
+ */
+import { OperatingError } from "../base/errors.ts";
+import type { QueryRequest } from "../command/request.ts";
+import type { OpenedNode } from "./database.ts";
+import type { Node } from "./node.ts";
+import { type NodeFacts, storeStatus } from "./store_status.ts";
+
+/** Shows that a reader answers. Ids of clients are positive; several probes may be in flight. */
+const PROBE: QueryRequest = {
+  id: 0,
+  body: { kind: "sql", text: "SELECT 1" },
+  transaction: false,
+  format: 0,
+  timeoutMs: 5_000,
+  level: "none",
+  freshnessMs: 0,
+  freshnessStrict: false,
+  linearizableTimeoutMs: 0,
+};
+
+/** Who this node is, from its configuration. */
+export interface NodeIdentity {
+  readonly nodeId: string;
+  /** `host:port` for peers. */
+  readonly raftAddress: string;
+  /** `http://host:port` for clients. */
+  readonly apiUrl: string;
+  readonly version: string;
+  readonly dataDirectory: string;
+  readonly snapshotEntries: number;
+  readonly snapshotIntervalMs: number;
+  readonly trailingEntries: number;
+}
+
+/** One member, as it could be reached. */
+export interface MemberReport {
+  readonly id: string;
+  readonly address: string;
+  readonly voter: boolean;
+  readonly contact: {
+    readonly reachable: true;
+    readonly apiUrl: string;
+    readonly version: string;
+    readonly leader: boolean;
+    readonly durationMs: number;
+  };
+}
+
+/** Why a node is not ready, or that it is. */
+export type ReadinessReport =
+  | { readonly state: "ready" }
+  | { readonly state: "no_leader" }
+  | { readonly state: "store_not_ready" }
+  | { readonly state: "sync_failed"; readonly error: string }
+  | { readonly state: "database_failed"; readonly error: string };
+
+/** See the file's header. */
+export class NodeReport {
+  readonly #identity: NodeIdentity;
+  readonly #opened: () => OpenedNode | undefined;
+  readonly #monotonicMs: () => number;
+
+  constructor(options: {
+    readonly identity: NodeIdentity;
+    readonly opened: () => OpenedNode | undefined;
+    readonly monotonicMs: () => number;
+  }) {
+    this.#identity = options.identity;
+    this.#opened = options.opened;
+    this.#monotonicMs = options.monotonicMs;
+  }
+
+  /** The `store` section of /status; `{"open":false}` while the node opens. */
+  async store(): Promise<Record<string, unknown>> {
+    const opened = this.#opened();
+    if (opened === undefined) return { open: false };
+    return storeStatus(this.#facts(opened.node), await opened.stateMachine.stats());
+  }
+
+  /** All members. @throws {OperatingError} `not_ready` while the node opens. */
+  nodes(): readonly MemberReport[] {
+    const startedMs = this.#monotonicMs();
+    const opened = this.#opened();
+    if (opened === undefined) throw new OperatingError("not_ready", "store not open");
+    const { nodeId, raftAddress, apiUrl, version } = this.#identity;
+    return [{
+      id: nodeId,
+      address: raftAddress,
+      voter: true,
+      contact: {
+        reachable: true,
+        apiUrl,
+        version,
+        leader: opened.node.isLeader,
+        durationMs: Math.max(this.#monotonicMs() - startedMs, 0.001),
+      },
+    }];
+  }
+
+  /** Whether requests would be served now; with `sync`, once this node has what is committed now. */
+  async readiness(
+    options: { readonly sync: boolean; readonly timeoutMs: number },
+  ): Promise<ReadinessReport> {
+    const opened = this.#opened();
+    if (opened === undefined || !opened.node.isLeader) return { state: "no_leader" };
+    if (!opened.node.isReady) return { state: "store_not_ready" };
+    if (options.sync) {
+      const error = await failureOf(opened.node.confirmRead(options.timeoutMs));
+      if (error !== undefined) return { state: "sync_failed", error };
+    }
+    const error = await failureOf(opened.stateMachine.query(PROBE, { unified: false }));
+    return error === undefined ? { state: "ready" } : { state: "database_failed", error };
+  }
+
+  #facts(node: Node): NodeFacts {
+    const { loop, compaction } = node;
+    const { raft } = loop;
+    const identity = this.#identity;
+    const leads = node.isLeader && node.isReady;
+    return {
+      nodeId: identity.nodeId,
+      raftAddress: identity.raftAddress,
+      dataDirectory: identity.dataDirectory,
+      state: node.isLeader ? "Leader" : "Follower",
+      isVoter: true,
+      ready: node.isReady,
+      leader: leads
+        ? { addr: identity.raftAddress, nodeId: identity.nodeId }
+        : { addr: "", nodeId: "" },
+      members: [{ id: identity.nodeId, addr: identity.raftAddress, voter: true }],
+      term: raft.term,
+      commitIndex: loop.hardState.commit,
+      appliedIndex: loop.applyQueue.appliedIndex,
+      appliedTerm: raft.term,
+      ...node.logFacts(),
+      snapshotCount: compaction.snapshotCount,
+      strongReadTerm: node.strongReadTerm,
+      updateTimeMs: node.updateTimeMs,
+      policy: {
+        snapshotThreshold: identity.snapshotEntries,
+        snapshotIntervalMs: identity.snapshotIntervalMs,
+        trailingLogs: identity.trailingEntries,
+      },
+    };
+  }
+}
+
+/** The message of an expected failure, or undefined when there was none. */
+async function failureOf(task: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await task;
+    return undefined;
+  } catch (error) {
+    if (error instanceof OperatingError) return error.message;
+    throw error;
+  }
+}
