@@ -293,8 +293,8 @@ export class Connection implements Disposable {
 }
 
 /**
- * Ends whatever the connection at `address` runs now, from any thread: it gives INTERRUPT there.
- * Without a running statement it does nothing. The connection must not be closed meanwhile (rule Q12).
+ * Ends whatever the connection at `address` runs or prepares now, from any thread: it gives INTERRUPT
+ * there. While it is idle this does nothing to its next statement, but may end its next checkpoint. The connection must not be closed meanwhile (rule Q12).
  */
 export function interruptConnection(library: Library, address: bigint): void {
   library.symbols.sqlite3_interrupt(Deno.UnsafePointer.create(address));

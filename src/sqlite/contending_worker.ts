@@ -25,10 +25,11 @@ let db: Connection | undefined;
 function write({ location, path, writer, rowCount }: ContendingTask): number {
   const connection = Connection.open(openLibrary(location), { path, mode: "readwrite" });
   db = connection;
-  self.postMessage({ kind: "opened", address: connection.address });
   connection.setBusyTimeoutMs(1000);
   using insert = connection.prepare("INSERT INTO t VALUES (?1, ?2)");
   using scan = connection.prepare("SELECT sum(length(hex(zeroblob(200)))) FROM t");
+  // Only now: an interrupt also ends what is being prepared.
+  self.postMessage({ kind: "opened", address: connection.address });
   let retries = 0;
   for (let row = 0; row < rowCount;) {
     try {

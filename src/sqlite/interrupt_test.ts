@@ -34,7 +34,10 @@ Deno.test("interruptConnection() ends a statement that runs in a Worker, which t
     const timer = setInterval(() => interruptConnection(library, started.address), 20);
     const outcome = await ended;
     clearInterval(timer);
-    deepStrictEqual(outcome, { kind: "ended", extendedCode: 9, next: 2 });
+    deepStrictEqual(outcome, { kind: "ended", extendedCode: 9 });
+    const wentOn = nextMessage(worker);
+    worker.postMessage("go on");
+    deepStrictEqual(await wentOn, { kind: "went on", result: [[2]] });
   } finally {
     worker.terminate();
   }

@@ -6,28 +6,38 @@
 import { Connection } from "./connection.ts";
 import { type LibraryLocation, openLibrary } from "./loader.ts";
 
-/** What the Worker posts. */
+/** What the Worker posts, in this order; `refused` in place of all others. */
 export type FromInterruptible =
   | { readonly kind: "refused"; readonly message: string }
   | { readonly kind: "running"; readonly address: bigint }
-  | { readonly kind: "ended"; readonly extendedCode: number; readonly next: unknown };
+  | { readonly kind: "ended"; readonly extendedCode: number }
+  | { readonly kind: "went on"; readonly result: unknown };
+
+let db: Connection | undefined;
 
 function post(message: FromInterruptible): void {
   self.postMessage(message);
 }
 
 function run(location: LibraryLocation): void {
-  using db = Connection.open(openLibrary(location), { path: ":memory:", mode: "create" });
+  db = Connection.open(openLibrary(location), { path: ":memory:", mode: "create" });
   using endless = db.prepare(
     "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c",
   );
   post({ kind: "running", address: db.address });
   const extendedCode = endless.stepCode();
   endless.reset();
-  post({ kind: "ended", extendedCode, next: db.query("SELECT 1 + 1")[0]?.[0] });
+  post({ kind: "ended", extendedCode });
 }
 
-self.onmessage = ({ data }: MessageEvent<LibraryLocation>): void => {
+/** The main thread has dropped the address: the connection may be used as usual, and closed (rule Q12). */
+function goOn(): void {
+  post({ kind: "went on", result: db?.query("SELECT 1 + 1") });
+  db?.close();
+}
+
+self.onmessage = ({ data }: MessageEvent<LibraryLocation | "go on">): void => {
+  if (data === "go on") return goOn();
   try {
     run(data);
   } catch (error) {
