@@ -1,0 +1,248 @@
+/**
+ * /db/execute, /db/query and /db/request (the wire contract, sections 3.1 to 3.3): from body and
+ * options to a request of the database port, and from its answer or failure to a response.
+ * Not here: reading statements, which happens behind the port (architecture, section 4), except for
+ * queued writes.
+ */
+import { OperatingError } from "../base/errors.ts";
+import type { Answer, QueryRequest, RequestBody } from "../command/request.ts";
+import type { Clock } from "../os/clock.ts";
+import { answerStream } from "./answer_stream.ts";
+import type { Counters } from "./counters.ts";
+import type { DatabasePort } from "./database_port.ts";
+import { DelayedCalls } from "./delayed_calls.ts";
+import { DisconnectWatch } from "./disconnect_watch.ts";
+import { ENVELOPE_HEAD, envelopeTail } from "./envelope.ts";
+import { dataErrorAnswer } from "./error_response.ts";
+import type { Exchange } from "./exchange.ts";
+import {
+  ANSWER_STALL_MS_MAX,
+  DISCONNECT_WATCH_DELAY_MS,
+  LINEARIZABLE_TIMEOUT_MS_ON_REQUEST,
+} from "./limits.ts";
+import { prettyJson } from "./pretty_json.ts";
+import { READ_LEVELS } from "./query_string.ts";
+import type { BodyReader } from "./request_body.ts";
+import type { Responses } from "./responses.ts";
+import type { WriteQueue } from "./write_queue.ts";
+
+/** The endpoints that run SQL. */
+export class DataEndpoints {
+  readonly #database: DatabasePort;
+  readonly #clock: Clock;
+  readonly #responses: Responses;
+  readonly #bodies: BodyReader;
+  readonly #counters: Counters;
+  readonly #queue: WriteQueue;
+  readonly #servedBy: string;
+  readonly #stalls: DelayedCalls;
+  readonly #disconnects: DelayedCalls;
+  #lastQueryId = 0;
+
+  constructor(options: {
+    readonly database: DatabasePort;
+    readonly clock: Clock;
+    readonly responses: Responses;
+    readonly bodies: BodyReader;
+    readonly counters: Counters;
+    readonly queue: WriteQueue;
+    /** The value of `X-RQLITE-SERVED-BY`: this node's advertised HTTP address. */
+    readonly servedBy: string;
+  }) {
+    const { clock } = options;
+    this.#database = options.database;
+    this.#clock = clock;
+    this.#responses = options.responses;
+    this.#bodies = options.bodies;
+    this.#counters = options.counters;
+    this.#queue = options.queue;
+    this.#servedBy = options.servedBy;
+    this.#stalls = new DelayedCalls({ clock, delayMs: ANSWER_STALL_MS_MAX });
+    this.#disconnects = new DelayedCalls({ clock, delayMs: DISCONNECT_WATCH_DELAY_MS });
+  }
+
+  /** POST /db/execute. */
+  async execute(exchange: Exchange): Promise<Response> {
+    const { options, request } = exchange;
+    this.#counters.add("executions");
+    const body = await this.#bodies.read(request);
+    try {
+      if (options.queue) return await this.#enqueue(exchange, body.text);
+      const answer = await this.#database.execute({
+        body: isPlainText(request) ? { kind: "sql", text: body.text } : jsonBody(body.text),
+        transaction: options.transaction,
+        format: options.format,
+        timeoutMs: options.dbTimeoutMs,
+      });
+      return this.#respond(exchange, answer);
+    } catch (error) {
+      return await this.#refuse(exchange, error);
+    } finally {
+      this.#bodies.release(body.sizeBytes);
+    }
+  }
+
+  /** GET and POST /db/query. */
+  async query(exchange: Exchange): Promise<Response> {
+    const { options, request } = exchange;
+    this.#counters.add("queries");
+    if (request.method === "GET") {
+      const query = this.#queryRequest(exchange, { kind: "sql", text: options.q ?? "" });
+      return await this.#run(exchange, { query, start: () => this.#database.query(query) });
+    }
+    const body = await this.#bodies.read(request);
+    try {
+      const read: RequestBody = isPlainText(request)
+        ? { kind: "sql", text: body.text }
+        : jsonBody(body.text);
+      const query = this.#queryRequest(exchange, read);
+      return await this.#run(exchange, { query, start: () => this.#database.query(query) });
+    } finally {
+      this.#bodies.release(body.sizeBytes);
+    }
+  }
+
+  /** POST /db/request. */
+  async request(exchange: Exchange): Promise<Response> {
+    this.#counters.add("requests");
+    const body = await this.#bodies.read(exchange.request);
+    try {
+      const query = {
+        ...this.#queryRequest(exchange, jsonBody(body.text)),
+        linearizableTimeoutMs: LINEARIZABLE_TIMEOUT_MS_ON_REQUEST,
+      };
+      return await this.#run(exchange, { query, start: () => this.#database.request(query) });
+    } finally {
+      this.#bodies.release(body.sizeBytes);
+    }
+  }
+
+  #queryRequest(exchange: Exchange, body: RequestBody): QueryRequest {
+    const { options } = exchange;
+    if (options.level === undefined) {
+      throw new OperatingError(
+        "bad_request",
+        `Unknown level: it is one of ${READ_LEVELS.join(", ")}`,
+      );
+    }
+    this.#lastQueryId = this.#lastQueryId === Number.MAX_SAFE_INTEGER ? 1 : this.#lastQueryId + 1;
+    return {
+      id: this.#lastQueryId,
+      body,
+      transaction: options.transaction,
+      format: options.format,
+      timeoutMs: options.dbTimeoutMs,
+      level: options.level,
+      freshnessMs: options.freshnessMs,
+      freshnessStrict: options.freshnessStrict,
+      linearizableTimeoutMs: options.linearizableTimeoutMs,
+    };
+  }
+
+  /** Runs something that may take long, and cancels it when its client goes away. */
+  async #run(
+    exchange: Exchange,
+    work: { readonly query: QueryRequest; readonly start: () => Promise<Answer> },
+  ): Promise<Response> {
+    const watch = new DisconnectWatch({
+      delays: this.#disconnects,
+      request: exchange.request,
+      onDisconnect: () => {
+        this.#counters.add("clients_gone");
+        this.#database.cancel(work.query.id);
+      },
+    });
+    try {
+      return this.#respond(exchange, await work.start());
+    } catch (error) {
+      return await this.#refuse(exchange, error);
+    } finally {
+      watch.end();
+    }
+  }
+
+  async #enqueue(exchange: Exchange, text: string): Promise<Response> {
+    const { wait, noLeader, timeoutMs } = exchange.options;
+    this.#counters.add("queued_executions");
+    if (!noLeader && !(await this.#database.hasLeader())) {
+      throw new OperatingError("not_leader", "leader not found");
+    }
+    const queued = this.#queue.submit({ text, wait });
+    if (wait) {
+      this.#counters.add("queued_executions_wait");
+      if (!(await this.#queue.written(queued, { timeoutMs }))) {
+        this.#counters.add("queued_executions_wait_timeout");
+        return this.#responses.error({ status: 408, message: "queue wait timeout" });
+      }
+    }
+    return this.#envelope(exchange, { results: "[]", sequenceNumber: queued.sequenceNumber });
+  }
+
+  #respond(exchange: Exchange, answer: Answer): Response {
+    const response = this.#envelope(exchange, {
+      results: answer.results,
+      raftIndex: exchange.options.raftIndex ? answer.raftIndex : undefined,
+    });
+    response.headers.append("X-RQLITE-SERVED-BY", this.#servedBy);
+    if (answer.raftIndex > 0) {
+      response.headers.append("Dust-Raft-Index", String(answer.raftIndex));
+    }
+    return response;
+  }
+
+  #envelope(exchange: Exchange, members: {
+    readonly results: Answer["results"];
+    readonly error?: string;
+    readonly sequenceNumber?: bigint;
+    readonly raftIndex?: number | undefined;
+  }): Response {
+    const { pretty, timings } = exchange.options;
+    const { results, error, sequenceNumber, raftIndex } = members;
+    const durationMs = timings ? this.#clock.monotonicMs() - exchange.startedMs : undefined;
+    const tail = envelopeTail({ error, durationMs, sequenceNumber, raftIndex });
+    if (typeof results === "string") {
+      const text = ENVELOPE_HEAD + results + tail;
+      return this.#responses.json(pretty ? prettyJson(text) : text);
+    }
+    const stalls = this.#stalls;
+    return this.#responses.json(
+      answerStream({ head: ENVELOPE_HEAD, results, tail, pretty, stalls }),
+    );
+  }
+
+  async #refuse(exchange: Exchange, error: unknown): Promise<Response> {
+    if (!(error instanceof OperatingError)) throw error;
+    if (error.code === "not_leader") {
+      this.#counters.add("leader_not_found");
+      const location = exchange.options.redirect ? await this.#leaderUrl() : undefined;
+      if (location !== undefined) return this.#redirect(exchange, location);
+    }
+    const answer = dataErrorAnswer(error);
+    if (answer.kind === "text") return this.#responses.error(answer);
+    return this.#envelope(exchange, { results: "[]", error: answer.message });
+  }
+
+  #redirect(exchange: Exchange, leaderUrl: string): Response {
+    const query = exchange.query === undefined ? "" : `?${exchange.query}`;
+    return this.#responses.redirect({
+      status: 301,
+      location: `${leaderUrl}${exchange.path}${query}`,
+    });
+  }
+
+  async #leaderUrl(): Promise<string | undefined> {
+    const nodes = await this.#database.nodes({ timeoutMs: 0, nonVoters: false });
+    for (const { contact } of nodes) {
+      if (contact.reachable && contact.leader) return contact.apiUrl;
+    }
+    return undefined;
+  }
+}
+
+function isPlainText(request: Request): boolean {
+  return request.headers.get("content-type")?.startsWith("text/plain") ?? false;
+}
+
+function jsonBody(text: string): RequestBody {
+  return { kind: "json", text };
+}

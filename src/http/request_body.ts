@@ -1,0 +1,148 @@
+/**
+ * Reading a request's body: bounded in size before and while it is read (faults L3), in time (L4),
+ * and in the sum over all requests. Invariant: `#heldBytes` is what the bodies that were admitted and
+ * not yet released have announced, or have sent so far when they announced nothing.
+ *
+ * Bytes that are not UTF-8 become U+FFFD, as JSON on the wire has it.
+ */
+import { assert } from "../base/assert.ts";
+import { OperatingError } from "../base/errors.ts";
+import type { DelayedCalls } from "./delayed_calls.ts";
+import { BODIES_IN_FLIGHT_BYTES_MAX, BODY_BYTES_AT_ONCE_MAX, BODY_BYTES_MAX } from "./limits.ts";
+
+/** A body that was read; `release` it with its size when its request is answered. */
+export interface ReadBody {
+  readonly text: string;
+  readonly sizeBytes: number;
+}
+
+/** Reads bodies within common bounds. `stalls` delays by BODY_IDLE_MS_MAX. */
+export class BodyReader {
+  readonly #stalls: DelayedCalls;
+  #heldBytes = 0;
+
+  constructor(options: { readonly stalls: DelayedCalls }) {
+    this.#stalls = options.stalls;
+  }
+
+  /** Bytes of the bodies held. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /**
+   * Reads all of the body, as text.
+   * @throws {OperatingError} `too_large`; `overloaded` when all bodies together are; `canceled` when
+   *   the client stops sending; `bad_request` when what it sends is no body.
+   */
+  async read(request: Request): Promise<ReadBody> {
+    const header = request.headers.get("content-length");
+    if (header === null) {
+      return request.body === null
+        ? { text: "", sizeBytes: 0 }
+        : await this.#readPieces(request.body, { announcedBytes: 0 });
+    }
+    // The runtime has already refused lengths that are no numbers, and those that contradict.
+    const announcedBytes = Number(header);
+    if (!(announcedBytes <= BODY_BYTES_MAX)) throw tooLarge();
+    this.#hold(announcedBytes);
+    try {
+      const text = announcedBytes <= BODY_BYTES_AT_ONCE_MAX || request.body === null
+        ? await this.#readAtOnce(request)
+        : (await this.#readPieces(request.body, { announcedBytes })).text;
+      return { text, sizeBytes: announcedBytes };
+    } catch (error) {
+      this.release(announcedBytes);
+      throw error;
+    }
+  }
+
+  /** Gives back what a body held. */
+  release(sizeBytes: number): void {
+    assert(sizeBytes <= this.#heldBytes, "BodyReader.release: more than is held");
+    this.#heldBytes -= sizeBytes;
+  }
+
+  #hold(sizeBytes: number): void {
+    if (this.#heldBytes + sizeBytes > BODIES_IN_FLIGHT_BYTES_MAX) {
+      throw new OperatingError(
+        "overloaded",
+        `Cannot read request: ${this.#heldBytes} bytes of others are in work`,
+      );
+    }
+    this.#heldBytes += sizeBytes;
+  }
+
+  /** The runtime's own way is the fastest, but cannot be stopped: a stall leaves it behind. */
+  #readAtOnce(request: Request): Promise<string> {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const stall = this.#stalls.add(() => reject(stalled()));
+    request.text().then(resolve, (error) => reject(unreadable(error)));
+    return promise.finally(() => this.#stalls.cancel(stall));
+  }
+
+  /** Piece by piece; holds bytes for itself when the length was not announced. */
+  async #readPieces(
+    body: ReadableStream<Uint8Array>,
+    options: { readonly announcedBytes: number },
+  ): Promise<ReadBody> {
+    const reader = body.getReader();
+    const decoder = new TextDecoder();
+    let text = "";
+    let sizeBytes = 0;
+    let heldBytes = 0;
+    try {
+      for (;;) {
+        const piece = await this.#readPiece(reader);
+        if (piece === undefined) return { text: text + decoder.decode(), sizeBytes };
+        sizeBytes += piece.length;
+        if (sizeBytes > BODY_BYTES_MAX) throw tooLarge();
+        if (options.announcedBytes === 0) {
+          this.#hold(piece.length);
+          heldBytes += piece.length;
+        }
+        text += decoder.decode(piece, { stream: true });
+      }
+    } catch (error) {
+      this.release(heldBytes);
+      await cancelQuietly(reader);
+      throw error;
+    }
+  }
+
+  async #readPiece(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+  ): Promise<Uint8Array | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | undefined>();
+    const stall = this.#stalls.add(() => reject(stalled()));
+    reader.read().then(
+      (result) => resolve(result.value),
+      (error) => reject(unreadable(error)),
+    );
+    return await promise.finally(() => this.#stalls.cancel(stall));
+  }
+}
+
+async function cancelQuietly(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+  try {
+    await reader.cancel();
+  } catch (error) {
+    // A body that has failed already cannot be cancelled, and need not be.
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+function tooLarge(): OperatingError {
+  return new OperatingError(
+    "too_large",
+    `Cannot take request: its body is over ${BODY_BYTES_MAX} bytes`,
+  );
+}
+
+function stalled(): OperatingError {
+  return new OperatingError("canceled", "Cannot read request: its body stopped arriving");
+}
+
+function unreadable(cause: unknown): OperatingError {
+  return new OperatingError("bad_request", "Cannot read request: its body broke off", { cause });
+}
