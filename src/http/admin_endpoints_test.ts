@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { OperatingError } from "../base/errors.ts";
 import type { NodeFacts, Readiness } from "./database_port.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { FakeClock } from "../os/fake_clock.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import { HttpApi } from "./http_api.ts";
 

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { answerStream } from "./answer_stream.ts";
 import { DelayedCalls } from "./delayed_calls.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { FakeClock } from "../os/fake_clock.ts";
 import { ANSWER_STALL_MS_MAX } from "./limits.ts";
 import { prettyJson } from "./pretty_json.ts";
 

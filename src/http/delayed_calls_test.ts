@@ -1,6 +1,6 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { DelayedCalls } from "./delayed_calls.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { FakeClock } from "../os/fake_clock.ts";
 
 Deno.test("DelayedCalls.add() calls back once, after the delay and in order", () => {
   const clock = new FakeClock();

@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { AssertionError } from "../base/assert.ts";
 import { type ErrorCode, OperatingError } from "../base/errors.ts";
 import { FORMAT } from "../command/request.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { FakeClock } from "../os/fake_clock.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import { HttpApi } from "./http_api.ts";
 import { BODY_BYTES_MAX, BODY_IDLE_MS_MAX, REQUESTS_IN_FLIGHT_MAX } from "./limits.ts";

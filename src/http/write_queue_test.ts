@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/s
 import { OperatingError } from "../base/errors.ts";
 import type { ExecuteRequest } from "../command/request.ts";
 import { Counters } from "./counters.ts";
-import { FakeClock } from "./fake_clock.ts";
+import { FakeClock } from "../os/fake_clock.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import { QUEUE_ATTEMPTS_MAX, QUEUE_RETRY_DELAY_MS, QUEUED_REQUEST_BYTES_MAX } from "./limits.ts";
 import { WriteQueue, type WriteQueueSettings } from "./write_queue.ts";

@@ -1,7 +1,7 @@
 /**
- * A clock for this room's tests: time moves only when the test says so, and timers fire in order.
+ * A clock for tests: time moves only when the test says so, and timers fire in order.
  */
-import type { Clock, Timer } from "../os/clock.ts";
+import type { Clock, Timer } from "./clock.ts";
 
 interface Pending {
   readonly dueMs: number;
