@@ -1,0 +1,146 @@
+import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { FatalError, OperatingError } from "../base/errors.ts";
+import { logIndex, nodeId, term } from "../base/ids.ts";
+import { FakeClock } from "../os/fake_clock.ts";
+import { AppendQueue, type AppendWork } from "./append_queue.ts";
+import { EntryTail } from "./entry_tail.ts";
+import type { LogEntry, LogPort } from "./ports.ts";
+
+const HARD_STATE = { term: term(1), vote: nodeId(1), commit: logIndex(0) };
+
+function entry(index: number, termValue = 1): LogEntry {
+  return {
+    index: logIndex(index),
+    term: term(termValue),
+    kind: "normal",
+    payload: new Uint8Array(1),
+  };
+}
+
+/** A log that records calls; each sync ends when the test says so. */
+class RecordingLog {
+  readonly calls: string[] = [];
+  readonly syncs: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+  fullTimes = 0;
+
+  append(options: { readonly entries: readonly LogEntry[] }): void {
+    if (this.fullTimes > 0) {
+      this.fullTimes -= 1;
+      throw new OperatingError("disk_full", "full");
+    }
+    this.calls.push(`append ${options.entries.map((each) => `${each.index}/${each.term}`)}`);
+  }
+
+  sync(): Promise<void> {
+    this.calls.push("sync");
+    return new Promise((resolve, reject) => this.syncs.push({ resolve, reject }));
+  }
+}
+
+function setUp(): {
+  log: RecordingLog;
+  queue: AppendQueue;
+  clock: FakeClock;
+  fates: string[];
+  work: (entries: readonly LogEntry[], mustSync?: boolean) => AppendWork;
+} {
+  const log = new RecordingLog();
+  const clock = new FakeClock();
+  const fates: string[] = [];
+  const queue = new AppendQueue({
+    log: log as unknown as LogPort,
+    tail: new EntryTail({ from: logIndex(1), sizeBytesMax: 1000 }),
+    clock,
+    onFatal: (error) => fates.push(`fatal ${error instanceof Error ? error.message : error}`),
+  });
+  const work = (entries: readonly LogEntry[], mustSync = true): AppendWork => ({
+    entries,
+    hardState: HARD_STATE,
+    mustSync,
+    onDurable: () => fates.push(`durable ${entries.map((each) => each.index)}`),
+  });
+  return { log, queue, clock, fates, work };
+}
+
+/** Lets promise reactions run. */
+async function settle(): Promise<void> {
+  for (let round = 0; round < 5; round++) await Promise.resolve();
+}
+
+Deno.test("AppendQueue writes nothing while a sync is in flight, then all that waits at once (D6)", async () => {
+  const { log, queue, fates, work } = setUp();
+  queue.add(work([entry(1)]));
+  queue.add(work([entry(2)]));
+  queue.add(work([entry(3), entry(4)]));
+  deepStrictEqual(log.calls, ["append 1/1", "sync"]);
+  log.syncs[0]?.resolve();
+  await settle();
+  deepStrictEqual(log.calls, ["append 1/1", "sync", "append 2/1,3/1,4/1", "sync"]);
+  deepStrictEqual(fates, ["durable 1"]);
+  log.syncs[1]?.resolve();
+  await settle();
+  deepStrictEqual(fates, ["durable 1", "durable 2", "durable 3,4"]);
+});
+
+Deno.test("AppendQueue joins batches so that a later one replaces what it overwrites", async () => {
+  const { log, queue, work } = setUp();
+  queue.add(work([entry(1)]));
+  queue.add(work([entry(2), entry(3), entry(4)]));
+  queue.add(work([entry(3, 2)]));
+  log.syncs[0]?.resolve();
+  await settle();
+  strictEqual(log.calls[2], "append 2/1,3/2");
+});
+
+Deno.test("AppendQueue lets a change of the commit index alone wait for the next write", async () => {
+  const { log, queue, fates, work } = setUp();
+  queue.add(work([], false));
+  deepStrictEqual([log.calls, fates], [[], ["durable "]]);
+  queue.add(work([entry(1)]));
+  queue.add(work([], false));
+  strictEqual(fates.length, 1);
+  log.syncs[0]?.resolve();
+  await settle();
+  deepStrictEqual([log.calls.length, fates.length], [2, 3]);
+});
+
+Deno.test("AppendQueue writes the same entries again when the disk was full, and says so meanwhile", async () => {
+  const { log, queue, clock, fates, work } = setUp();
+  log.fullTimes = 1;
+  queue.add(work([entry(1)]));
+  queue.add(work([entry(2)]));
+  deepStrictEqual([queue.isDiskFull, log.calls], [true, []]);
+  clock.advance(250);
+  await settle();
+  deepStrictEqual([queue.isDiskFull, log.calls], [false, ["append 1/1,2/1", "sync"]]);
+  log.syncs[0]?.resolve();
+  await settle();
+  deepStrictEqual(fates, ["durable 1", "durable 2"]);
+});
+
+Deno.test("AppendQueue acknowledges nothing when a sync fails", async () => {
+  const { log, queue, fates, work } = setUp();
+  queue.add(work([entry(1)]));
+  queue.add(work([entry(2)]));
+  log.syncs[0]?.reject(new FatalError(74, "sync refused"));
+  await settle();
+  deepStrictEqual(fates, ["fatal sync refused"]);
+  strictEqual(log.calls.length, 2);
+});
+
+Deno.test("AppendQueue.runExclusive() runs between two writes and hands its failure to the caller", async () => {
+  const { log, queue, work } = setUp();
+  queue.add(work([entry(1)]));
+  const order: string[] = [];
+  const marker = queue.runExclusive(() => {
+    order.push(...log.calls);
+    return Promise.reject(new Error("no marker"));
+  });
+  queue.add(work([entry(2)]));
+  strictEqual(order.length, 0);
+  log.syncs[0]?.resolve();
+  await rejects(marker, /no marker/);
+  await settle();
+  deepStrictEqual(order, ["append 1/1", "sync"]);
+  strictEqual(log.calls[2], "append 2/1");
+});
