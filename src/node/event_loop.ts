@@ -19,6 +19,7 @@ import type { Entropy } from "../os/entropy.ts";
 import { changeConfiguration } from "../raft/configuration_changer.ts";
 import { decodeConfiguration, encodeConfiguration } from "../raft/configuration.ts";
 import { decodeConfChange } from "../raft/conf_change.ts";
+import type { RefusalReason } from "../raft/proposal.ts";
 import { Raft } from "../raft/raft.ts";
 import type { RaftConfig } from "../raft/config.ts";
 import type { Ready, StorageAppend, StorageApply } from "../raft/ready.ts";
@@ -32,6 +33,8 @@ import { type Proposal, Proposals } from "./proposals.ts";
 
 /** Rule E1. */
 export const TICK_MS = 50;
+
+const TWO_TO_32 = 2 ** 32;
 
 /** Odd, so that 2^64 entries of a batch would have different seeds. */
 const SEED_STEP = 0x9e3779b97f4a7c15n;
@@ -103,7 +106,8 @@ export class EventLoop {
       configuration,
       hardState: options.hardState,
       applied: stateMachine.applied.index,
-      random: (limit) => this.#entropy.below(limit),
+      random: () => this.#entropy.below(TWO_TO_32) / TWO_TO_32,
+      trace: undefined,
     });
   }
 
@@ -138,10 +142,15 @@ export class EventLoop {
     this.#scheduleTurn();
   }
 
-  /** Asks for a read index; the listener gets it under `context`. */
+  /** Asks for a read index; the listener gets it under `context`, or undefined at once when refused. */
   readIndex(context: ReadContext): void {
-    this.#raft.readIndex(context);
+    if (this.#raft.readIndex(context) !== "taken") this.#listener.onReadIndex(context, undefined);
     this.#scheduleTurn();
+  }
+
+  /** Whether the entry at `index` is of the present term. */
+  isOfOwnTerm(index: LogIndex): boolean {
+    return this.#log.term(index) === this.#raft.term;
   }
 
   /** Ends ticks and apply; what was written stays written. Nothing is answered any more. */
@@ -193,6 +202,7 @@ export class EventLoop {
     const outcome = this.#raft.propose(
       batch.map(({ payload }) => ({ kind: "normal", size: payload.length, payload })),
     );
+    assert(outcome.kind !== "forwarded", "EventLoop: the engine forwards, which is off");
     if (outcome.kind === "refused") {
       this.proposals.refuse(batch, refusal(outcome.reason));
       return;
@@ -339,8 +349,8 @@ function toLogEntry(entry: Entry): LogEntry {
   return { index: entry.index, term: entry.term, kind: entry.kind, payload: payloadOf(entry) };
 }
 
-function refusal(reason: string): OperatingError {
-  return reason === "too_large"
+function refusal(reason: RefusalReason): OperatingError {
+  return reason === "uncommitted_limit"
     ? new OperatingError("overloaded", "Cannot accept write: too much is waiting to be committed")
     : new OperatingError("not_leader", "leader not found");
 }

@@ -272,15 +272,14 @@ export class Node {
   }
 
   #checkReady(): void {
-    const { raft, applyQueue } = this.#loop;
-    this.#ready = this.isLeader && applyQueue.appliedIndex >= raft.termStartIndex;
+    const { appliedIndex } = this.#loop.applyQueue;
+    this.#ready = this.isLeader && this.#loop.isOfOwnTerm(appliedIndex);
     if (this.#ready) { for (const resolve of this.#onReady.splice(0)) resolve(); }
   }
 
   /** Rule A4: only a leader that has committed in its term knows that the log holds no verdict yet. */
   #onVerdictMissing(parked: Parked): void {
-    const { raft } = this.#loop;
-    if (!this.isLeader || this.#loop.hardState.commit < raft.termStartIndex) return;
+    if (!this.isLeader || !this.#loop.isOfOwnTerm(this.#loop.hardState.commit)) return;
     if (this.#trying === parked.index) return;
     this.#trying = parked.index;
     runInBackground(this.#proposeVerdict(parked), this.#options.onFatal);
