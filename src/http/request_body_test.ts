@@ -1,0 +1,93 @@
+import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { OperatingError } from "../base/errors.ts";
+import { DelayedCalls } from "./delayed_calls.ts";
+import { FakeClock } from "../os/fake_clock.ts";
+import { BODIES_IN_FLIGHT_BYTES_MAX, BODY_BYTES_MAX, BODY_IDLE_MS_MAX } from "./limits.ts";
+import { BodyReader } from "./request_body.ts";
+
+function reader(): BodyReader {
+  return new BodyReader({
+    stalls: new DelayedCalls({ clock: new FakeClock(), delayMs: BODY_IDLE_MS_MAX }),
+  });
+}
+
+function request(body: BodyInit, headers: HeadersInit = {}): Request {
+  return new Request("http://h/", { method: "POST", body, headers });
+}
+
+/** A body without length: `count` pieces of `sizeBytes` blanks. */
+function pieces(count: number, sizeBytes: number): ReadableStream<Uint8Array> {
+  const piece = new Uint8Array(sizeBytes).fill(0x20);
+  let left = count;
+  return new ReadableStream({
+    pull: (controller) => left-- > 0 ? controller.enqueue(piece) : controller.close(),
+  });
+}
+
+const withCode = (code: string) => (error: unknown): boolean =>
+  error instanceof OperatingError && error.code === code;
+
+Deno.test("BodyReader.read() reads bodies with and without a length", async () => {
+  const bodies = reader();
+  const announced = await bodies.read(request("é", { "content-length": "2" }));
+  deepStrictEqual(announced, { text: "é", sizeBytes: 2 });
+  const streamed = await bodies.read(request(pieces(3, 10)));
+  deepStrictEqual(streamed, { text: " ".repeat(30), sizeBytes: 30 });
+  deepStrictEqual(await bodies.read(new Request("http://h/", { method: "POST" })), {
+    text: "",
+    sizeBytes: 0,
+  });
+  strictEqual(bodies.heldBytes, 32);
+  bodies.release(announced.sizeBytes);
+  bodies.release(streamed.sizeBytes);
+  strictEqual(bodies.heldBytes, 0);
+});
+
+Deno.test("BodyReader.read() puts U+FFFD for what is not UTF-8", async () => {
+  const bytes = Uint8Array.of(0x61, 0xff, 0x62);
+  strictEqual((await reader().read(request(bytes))).text, "a\ufffdb");
+});
+
+Deno.test("BodyReader.read() stops a body without length at the limit, and gives back its room", async () => {
+  const bodies = reader();
+  const size = 16 * 1024 * 1024;
+  const exact = await bodies.read(request(pieces(BODY_BYTES_MAX / size, size)));
+  strictEqual(exact.sizeBytes, BODY_BYTES_MAX);
+  bodies.release(exact.sizeBytes);
+  await rejects(
+    bodies.read(request(pieces(BODY_BYTES_MAX / size + 1, size))),
+    withCode("too_large"),
+  );
+  strictEqual(bodies.heldBytes, 0);
+});
+
+Deno.test("BodyReader.read() bounds the sum of all bodies", async () => {
+  const bodies = reader();
+  const never = (): Request =>
+    request(new ReadableStream(), { "content-length": String(BODY_BYTES_MAX) });
+  const running = Array.from(
+    { length: BODIES_IN_FLIGHT_BYTES_MAX / BODY_BYTES_MAX },
+    () => bodies.read(never()),
+  );
+  strictEqual(bodies.heldBytes, BODIES_IN_FLIGHT_BYTES_MAX);
+  await rejects(bodies.read(never()), withCode("overloaded"));
+  await rejects(bodies.read(request(pieces(1, 1))), withCode("overloaded"));
+  strictEqual(bodies.heldBytes, BODIES_IN_FLIGHT_BYTES_MAX);
+  strictEqual(running.length, 4);
+});
+
+Deno.test("BodyReader.read() refuses a body that breaks off, and gives back its room", async () => {
+  const bodies = reader();
+  const broken = (): ReadableStream =>
+    new ReadableStream({ pull: (controller) => controller.error(new TypeError("reset")) });
+  await rejects(bodies.read(request(broken())), withCode("bad_request"));
+  await rejects(
+    bodies.read(request(broken(), { "content-length": "10" })),
+    withCode("bad_request"),
+  );
+  await rejects(
+    bodies.read(request(broken(), { "content-length": "100000" })),
+    withCode("bad_request"),
+  );
+  strictEqual(bodies.heldBytes, 0);
+});
