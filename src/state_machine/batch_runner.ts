@@ -1,0 +1,389 @@
+/**
+ * Applies batches: one batch, one SQLite transaction, with the state row in it (rules A1, A2, A4c).
+ *
+ * When an entry ends the transaction, the batch starts over from its last commit: entries before the
+ * offender are run again and committed, the offender runs alone, then the rest. So a batch's
+ * boundaries never show in the state, and a hostile batch costs twice, not the square.
+ * Not here: one entry (entry_runner.ts), the connection and its files (writer.ts).
+ */
+import { assert, unreachable } from "../base/assert.ts";
+import { type EntryChain, nextEntryChain } from "../base/entry_chain.ts";
+import { FatalError, OperatingError } from "../base/errors.ts";
+import { KIND } from "../command/command_format.ts";
+import { CommandReader } from "../command/command_reader.ts";
+import { SqliteError } from "../sqlite/errors.ts";
+import type { ApplyBatch } from "./apply_batch.ts";
+import type { EntryAnswer, EntryRunner } from "./entry_runner.ts";
+import { Interruption, type InterruptionCause, type KnownFailure } from "./interruption.ts";
+import type { OwnStatement } from "./sql_session.ts";
+import type { StateRecord, StateWriter } from "./state_record.ts";
+import { notAResult } from "./statement_runner.ts";
+import type { RunMode } from "./step_budget.ts";
+import type { WriterContext } from "./writer_context.ts";
+
+/** What came of a batch. */
+export interface BatchOutcome {
+  /** Aligned with the entries that were applied; undefined where nobody waits. */
+  readonly answers: readonly (EntryAnswer | undefined)[];
+  readonly parked: { readonly index: number; readonly timeoutMs: number } | undefined;
+  readonly isDiskFull: boolean;
+}
+
+/** The log's word on an entry that used up its steps. */
+export interface Verdict {
+  readonly index: number;
+  readonly verdict: "run" | "void";
+  readonly reason: string;
+}
+
+/** What the runner asks of the writer. */
+export interface BatchHost {
+  /** Sets time and seed for an entry; both are known from its command. */
+  beginEntry(entry: { readonly nowMs: number; readonly seed: readonly [number, number] }): void;
+  /** Forgets what is cached of the schema (rule Q5). Within a transaction. */
+  reloadSchema(): void;
+  /** Runs VACUUM outside of transactions. @returns the error's text if SQLite refuses. */
+  vacuum(sql: string): string | undefined;
+  /** Waits a little before a lock is tried again. */
+  pause(): void;
+}
+
+const NO_FAILURES: readonly KnownFailure[] = [];
+/** The end of SQLite's calendar, year 9999. */
+const UNIX_MS_MAX = 253_402_300_799_999;
+
+/** See the file's header. One per writer. */
+export class BatchRunner {
+  readonly #context: WriterContext;
+  readonly #entries: EntryRunner;
+  readonly #host: BatchHost;
+  readonly #stateWriter: StateWriter;
+  readonly #begin: OwnStatement;
+  readonly #commit: OwnStatement;
+  readonly #rollback: OwnStatement;
+  readonly #resetChanges: OwnStatement;
+  readonly #undefer: OwnStatement;
+  readonly #reader = new CommandReader();
+  /** The record as it was last committed. */
+  #committed: StateRecord;
+  #verdict: Verdict | undefined;
+  /** Learned about the entry at `#knownIndex` by earlier tries. */
+  #failures: KnownFailure[] = [];
+  #knownIndex = 0;
+  #mustReload = false;
+
+  constructor(options: {
+    readonly context: WriterContext;
+    readonly entries: EntryRunner;
+    readonly host: BatchHost;
+    readonly stateWriter: StateWriter;
+  }) {
+    this.#context = options.context;
+    this.#entries = options.entries;
+    this.#host = options.host;
+    this.#stateWriter = options.stateWriter;
+    this.#committed = { ...options.context.record };
+    const { session } = options.context;
+    this.#begin = session.own("BEGIN IMMEDIATE");
+    this.#commit = session.own("COMMIT");
+    this.#rollback = session.own("ROLLBACK");
+    this.#resetChanges = session.own("DELETE FROM sqlite_dust_state WHERE 0");
+    this.#undefer = session.own("PRAGMA defer_foreign_keys=OFF");
+  }
+
+  /** What the state row says. */
+  get committed(): StateRecord {
+    return this.#committed;
+  }
+
+  /** From now on the entry is run without limits, or not at all. */
+  setVerdict(verdict: Verdict): void {
+    this.#verdict = verdict;
+  }
+
+  /** Applies all entries of a batch, or a prefix. @throws {FatalError} when the node must stop. */
+  apply(batch: ApplyBatch): BatchOutcome {
+    const answers: (EntryAnswer | undefined)[] = new Array(batch.count);
+    const stopped = (count: number): BatchOutcome => ({
+      answers: answers.slice(0, count),
+      parked: undefined,
+      isDiskFull: false,
+    });
+    let committed = 0;
+    /** Entries up to here are run before the next commit. */
+    let target = batch.count;
+    while (committed < batch.count) {
+      const stop = this.#transaction(batch, { from: committed, to: target, answers });
+      if (stop === undefined) {
+        committed = target;
+        target = batch.count;
+        continue;
+      }
+      const { at, cause } = stop;
+      if (cause.kind === "full") return { ...stopped(committed), isDiskFull: true };
+      if (cause.kind === "busy") {
+        this.#host.pause();
+        continue;
+      }
+      if (at > committed) {
+        target = at;
+        continue;
+      }
+      switch (cause.kind) {
+        case "exhausted":
+          return { ...stopped(committed), parked: this.#parked(batch, at) };
+        case "outside":
+          answers[at] = this.#vacuum(batch, at);
+          committed = at + 1;
+          break;
+        case "rolled_back":
+          this.#learn(batch.index(at), cause.failure);
+          target = at + 1;
+          break;
+        default:
+          unreachable(cause);
+      }
+    }
+    return stopped(batch.count);
+  }
+
+  /** Runs the next entry up to the hard limit and rolls it back. @returns whether it came to its end. */
+  try(batch: ApplyBatch, at: number): { readonly isEnded: boolean } {
+    for (;;) {
+      let cause: InterruptionCause | undefined;
+      try {
+        this.#start();
+        this.#entry(batch, at, "trial");
+      } catch (error) {
+        cause = causeOf(error);
+      }
+      this.#undo();
+      if (cause === undefined || cause.kind === "outside") return { isEnded: true };
+      if (cause.kind === "exhausted" || cause.kind === "full") return { isEnded: false };
+      if (cause.kind === "rolled_back") this.#learn(batch.index(at), cause.failure);
+      else this.#host.pause();
+    }
+  }
+
+  /** Commits a transaction that changes nothing but the row, for the sake of its being synced. */
+  touch(): void {
+    this.#start();
+    this.#stateWriter.write(this.#context.record);
+    this.#finish();
+  }
+
+  /** Runs entries `[from, to)` and commits. @returns what stopped it; then nothing of it remains. */
+  #transaction(
+    batch: ApplyBatch,
+    run: {
+      readonly from: number;
+      readonly to: number;
+      readonly answers: (EntryAnswer | undefined)[];
+    },
+  ): { readonly at: number; readonly cause: InterruptionCause } | undefined {
+    let at = run.from;
+    try {
+      this.#start();
+      for (; at < run.to; at++) run.answers[at] = this.#entry(batch, at, "apply");
+      this.#stateWriter.write(this.#context.record);
+      this.#finish();
+      return undefined;
+    } catch (error) {
+      const cause = causeOf(error);
+      this.#undo();
+      return { at: Math.min(at, run.to - 1), cause };
+    }
+  }
+
+  #start(): void {
+    this.#begin.run();
+    if (this.#mustReload) {
+      this.#mustReload = false;
+      this.#host.reloadSchema();
+    }
+  }
+
+  #finish(): void {
+    this.#commit.run();
+    this.#committed = { ...this.#context.record };
+  }
+
+  #undo(): void {
+    const { session } = this.#context;
+    if (!session.connection.isAutocommit) this.#rollback.run();
+    const { foreignKeys } = this.#context.record;
+    this.#context.record = { ...this.#committed };
+    if (foreignKeys !== this.#committed.foreignKeys) {
+      this.#context.setForeignKeys({ isOn: this.#committed.foreignKeys });
+    }
+    session.schemaTouched = false;
+    this.#mustReload = true;
+  }
+
+  #learn(index: number, failure: KnownFailure): void {
+    if (this.#knownIndex !== index) this.#failures = [];
+    this.#knownIndex = index;
+    this.#failures.push(failure);
+  }
+
+  /** One entry, in the open transaction. The record moves on; nothing is committed. */
+  #entry(batch: ApplyBatch, at: number, mode: RunMode): EntryAnswer | undefined {
+    const { record } = this.#context;
+    const index = batch.index(at);
+    assert(index === record.appliedIndex + 1, "BatchRunner: entries are not in order");
+    const configuration = batch.configuration(at);
+    const from = batch.from(at);
+    const to = batch.to(at);
+    const answer = batch.isCommand(at) ? this.#command(batch, at, mode) : undefined;
+    if (configuration !== undefined) this.#stateWriter.writeConfiguration(configuration);
+    record.appliedIndex = index;
+    record.appliedTerm = batch.term(at);
+    record.entryChain = nextEntryChain(record.entryChain, {
+      index,
+      term: record.appliedTerm,
+      payload: batch.bytes.subarray(from, to),
+    });
+    return batch.format(at) === undefined ? undefined : answer ?? "[]";
+  }
+
+  #command(batch: ApplyBatch, at: number, mode: RunMode): EntryAnswer | undefined {
+    const reader = this.#reader;
+    reader.use(batch.bytes);
+    try {
+      reader.open({ from: batch.from(at), to: batch.to(at) });
+    } catch (error) {
+      throw undecodable(batch.index(at), error);
+    }
+    if (reader.kind !== KIND.execute) return undefined;
+    const context = this.#context;
+    const { digest } = context;
+    const index = batch.index(at);
+    this.#reset(reader);
+    digest.open(context.record.resultChain, index);
+    const verdict = this.#verdict?.index === index ? this.#verdict : undefined;
+    let answer: EntryAnswer;
+    if (verdict?.verdict === "void") {
+      digest.voided(verdict.reason);
+      answer = { error: verdict.reason };
+    } else {
+      context.budget.open({
+        mode: verdict === undefined ? mode : "unlimited",
+        softLimitSteps: context.record.softLimitSteps,
+        timeoutMs: reader.timeoutMs,
+      });
+      const failures = this.#knownIndex === index ? this.#failures : NO_FAILURES;
+      answer = this.#run(batch, at, failures);
+    }
+    this.#close(index);
+    context.record.resultChain = digest.close();
+    return answer;
+  }
+
+  #run(batch: ApplyBatch, at: number, failures: readonly KnownFailure[]): EntryAnswer {
+    const format = batch.format(at);
+    try {
+      return this.#entries.run(this.#reader, batch.bytes, { format, failures });
+    } catch (error) {
+      if (error instanceof OperatingError && error.code === "bad_request") {
+        throw undecodable(batch.index(at), error);
+      }
+      throw error;
+    }
+  }
+
+  /** Nothing of the entries before may show in this one (rule Q6). */
+  #reset(reader: CommandReader): void {
+    const context = this.#context;
+    const { record } = context;
+    context.hasWritten = false;
+    context.resultBytes = 0;
+    context.session.connection.setLastInsertRowid(0);
+    this.#resetChanges.run();
+    if (reader.nowMs > record.lastTimeMs) {
+      record.lastTimeMs = Math.min(reader.nowMs, UNIX_MS_MAX);
+    }
+    this.#host.beginEntry({
+      nowMs: record.lastTimeMs,
+      seed: [reader.seedLow, reader.seedHigh],
+    });
+  }
+
+  #close(index: number): void {
+    const context = this.#context;
+    const { session } = context;
+    if (context.hasWritten) context.record.lastWriteIndex = index;
+    if (context.hasDeferredKeys) {
+      context.hasDeferredKeys = false;
+      this.#undefer.run();
+    }
+    if (session.schemaTouched) {
+      session.schemaTouched = false;
+      this.#host.reloadSchema();
+    }
+  }
+
+  /** The entry's statement outside, its index behind it: a crash in between vacuums twice. */
+  #vacuum(batch: ApplyBatch, at: number): EntryAnswer | undefined {
+    const reader = this.#reader;
+    reader.use(batch.bytes);
+    reader.open({ from: batch.from(at), to: batch.to(at) });
+    reader.nextStatement();
+    const sql = new TextDecoder().decode(batch.bytes.subarray(reader.sqlFrom, reader.sqlTo));
+    const failure = this.#host.vacuum(sql);
+    for (;;) {
+      try {
+        this.#start();
+        const { record, digest } = this.#context;
+        const index = batch.index(at);
+        digest.open(record.resultChain, index);
+        const answer = this.#entries.answerVacuum(failure, batch.format(at));
+        record.resultChain = digest.close();
+        record.appliedIndex = index;
+        record.appliedTerm = batch.term(at);
+        record.lastWriteIndex = index;
+        record.entryChain = this.#chain(batch, at, record.entryChain);
+        this.#stateWriter.write(record);
+        this.#finish();
+        this.#mustReload = true;
+        return batch.format(at) === undefined ? undefined : answer;
+      } catch (error) {
+        const cause = causeOf(error);
+        this.#undo();
+        assert(
+          cause.kind === "busy" || cause.kind === "full",
+          "BatchRunner: vacuum was interrupted",
+        );
+        this.#host.pause();
+      }
+    }
+  }
+
+  #chain(batch: ApplyBatch, at: number, before: EntryChain): EntryChain {
+    return nextEntryChain(before, {
+      index: batch.index(at),
+      term: batch.term(at),
+      payload: batch.bytes.subarray(batch.from(at), batch.to(at)),
+    });
+  }
+
+  #parked(
+    batch: ApplyBatch,
+    at: number,
+  ): { readonly index: number; readonly timeoutMs: number } {
+    this.#reader.use(batch.bytes);
+    this.#reader.open({ from: batch.from(at), to: batch.to(at) });
+    return { index: batch.index(at), timeoutMs: this.#reader.timeoutMs };
+  }
+}
+
+/** @throws whatever is no interruption: it stops the node. */
+function causeOf(error: unknown): InterruptionCause {
+  if (error instanceof Interruption) return error.reason;
+  if (error instanceof SqliteError) return causeOf(notAResult(error));
+  throw error;
+}
+
+function undecodable(index: number, cause: unknown): FatalError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new FatalError(65, `Cannot apply entry ${index}: ${reason}`, { cause });
+}

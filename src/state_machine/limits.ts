@@ -1,0 +1,94 @@
+/**
+ * Bounds of this room. Those that change what a statement computes are the same on every node: they
+ * are constants of the program or stand in the replicated settings (state_record.ts), never flags.
+ */
+
+// --- replicated: the same statement must fail on every node, or on none ---------------------------
+
+/** Steps of SQLite's virtual machine after which an entry needs a verdict (rule A4), unless set otherwise. */
+export const SOFT_LIMIT_STEPS_DEFAULT = 500_000_000;
+
+/** How many steps a client's millisecond of `db_timeout` is worth (rule A4). */
+export const STEPS_PER_TIMEOUT_MS = 10_000;
+
+/** The hard limit is the soft one times this (rule A4). */
+export const HARD_LIMIT_FACTOR = 4;
+
+/** Bytes of one text, blob or row (rule A4b, fault S30). */
+export const VALUE_BYTES_MAX = 128 * 1024 * 1024;
+
+/** Limits of SQLite itself, on every connection of every node (fault S30, X16). */
+export const SQL_LIMITS = {
+  length: VALUE_BYTES_MAX,
+  sqlLength: VALUE_BYTES_MAX,
+  columnCount: 2000,
+  expressionDepth: 1000,
+  compoundSelectCount: 500,
+  functionArgumentCount: 127,
+  likePatternLength: 50_000,
+  parameterCount: 32_766,
+  triggerDepth: 1000,
+  attachedCount: 1,
+} as const;
+
+/** Bytes of the values in all rows that one entry answers with (rule A3: memory is fenced). */
+export const ENTRY_RESULT_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Product of the lengths of two arguments of a search that cannot be interrupted (rule A4b). */
+export const SEARCH_PRODUCT_MAX = 2 ** 30;
+
+// --- of this node ---------------------------------------------------------------------------------
+
+/** Prepared statements kept by each connection. */
+export const STATEMENTS_CACHED_MAX = 256;
+
+/** Steps between two looks at the limits while a statement runs. */
+export const PROGRESS_STEPS = 10_000;
+
+/** A result that is longer leaves as a stream. */
+export const STREAM_BYTES_MIN = 256 * 1024;
+
+/** Size of the pieces of a stream, about. */
+export const STREAM_CHUNK_BYTES = 64 * 1024;
+
+/** Pieces of a stream that may be under way to a client who does not read. */
+export const STREAM_CHUNKS_IN_FLIGHT_MAX = 8;
+
+/** A stream whose reader takes nothing for so long is ended (fault L5). */
+export const STREAM_STALL_MS_MAX = 30_000;
+
+/** Queries that wait for a reader thread; one more is refused. */
+export const QUERIES_WAITING_MAX = 16_384;
+
+/** Queries and characters in one message to a reader thread; one longer query still goes alone. */
+export const QUERY_BATCH_COUNT_MAX = 64;
+export const QUERY_BATCH_CHARACTERS_MAX = 1024 * 1024;
+
+/** Reader threads beyond the configured ones, for when all of those are held up by long queries. */
+export const READERS_EXTRA_MAX = 6;
+
+/** A reader that has been on one query for so long is held up: what waits behind it goes elsewhere. */
+export const READER_HELD_UP_MS = 25;
+
+/** Pages that each connection caches, in KiB. */
+export const WRITER_CACHE_KIB = 16 * 1024;
+export const READER_CACHE_KIB = 4 * 1024;
+
+/** Size of the `-wal` from which the writer checkpoints between batches. */
+export const WAL_CHECKPOINT_BYTES = 8 * 1024 * 1024;
+
+/** Size of the `-wal` from which new reads wait until it has been emptied (rule D3). */
+export const WAL_GATE_BYTES = 64 * 1024 * 1024;
+
+/** How long reads may hold up that emptying before they are interrupted. */
+export const WAL_GATE_MS_MAX = 2_000;
+
+/** Free bytes below which new writes are refused before they are proposed (rule A3). */
+export const FREE_BYTES_MIN = 32 * 1024 * 1024;
+
+/** A file on tmpfs that is given up when it is full, so that DELETE and checkpoint can work (rule A3). */
+export const BALLAST_BYTES = 8 * 1024 * 1024;
+
+/** How long SQLite itself waits for a lock, and how long we do before we ask again (rule A3). */
+export const BUSY_TIMEOUT_MS = 5_000;
+export const BUSY_PAUSE_MS = 5;

@@ -1,0 +1,155 @@
+/**
+ * The allow-list of actions, asked by SQLite while it compiles a statement (faults S7, S22 to S24,
+ * S26 to S28; rules A6, Q7). Tables of ours cannot be touched at all, temporary objects, attached
+ * files and settings that would change the meaning of other people's statements do not exist.
+ *
+ * Besides, it reports what a statement is where the text alone would not tell: transaction control,
+ * which never reaches SQLite (rule A2), and pragmas.
+ */
+import {
+  Action,
+  type Authorization,
+  type AuthorizationRequest,
+  setAuthorizer,
+} from "../sqlite/authorizer.ts";
+import type { Connection } from "../sqlite/connection.ts";
+import { DML_KEYWORDS, firstKeyword } from "./sql_keyword.ts";
+import { ALLOWED_MODULES, functionRule, LOCAL_MODULES, pragmaRules } from "./sql_policy.ts";
+
+/** What the tables of ours are called, in lower case. */
+export const OWN_PREFIX = "sqlite_dust";
+
+const STATISTICS_PREFIX = "sqlite_stat";
+
+/** BEGIN, COMMIT and the like, as SQLite understood them. */
+export interface Control {
+  readonly verb: "begin" | "commit" | "rollback" | "savepoint" | "release" | "rollback_to";
+  /** Of a savepoint; empty for the others. */
+  readonly name: string;
+}
+
+/** A pragma; `value` is undefined when none was given. */
+export interface Pragma {
+  readonly name: string;
+  readonly value: string | undefined;
+}
+
+const PLAIN_ACTIONS: ReadonlySet<number> = new Set([
+  Action.SELECT,
+  Action.RECURSIVE,
+  Action.CREATE_INDEX,
+  Action.CREATE_TABLE,
+  Action.CREATE_TRIGGER,
+  Action.CREATE_VIEW,
+  Action.DROP_INDEX,
+  Action.DROP_TABLE,
+  Action.DROP_TRIGGER,
+  Action.DROP_VIEW,
+  Action.DROP_VTABLE,
+  Action.REINDEX,
+  Action.ANALYZE,
+]);
+
+/** One per connection. */
+export class SqlAuthorizer {
+  /** Statements of our own are not asked about while this is set. */
+  isTrusted = false;
+  /** The SQL that is being compiled, or run, when SQLite may compile it anew. */
+  sql: () => string = () => "";
+  /** Set while a VACUUM runs, which attaches a nameless database. */
+  isVacuum = false;
+  /** What the statement compiled last is, if it is one of these. Cleared by the caller. */
+  control: Control | undefined;
+  pragma: Pragma | undefined;
+  readonly #isWriter: boolean;
+
+  /** Decides about `connection` from now on. */
+  constructor(connection: Connection, options: { readonly isWriter: boolean }) {
+    this.#isWriter = options.isWriter;
+    setAuthorizer(connection, (request) => this.isTrusted ? "allow" : this.#decide(request));
+  }
+
+  #decide(request: AuthorizationRequest): Authorization {
+    const { action } = request;
+    // What VACUUM does inside is its own business, as long as the file that it attaches is nameless.
+    if (this.isVacuum) {
+      return action === Action.ATTACH && request.first !== "" ? "deny" : "allow";
+    }
+    switch (action) {
+      case Action.READ:
+        return this.#read(request.first ?? "");
+      case Action.INSERT:
+      case Action.UPDATE:
+      case Action.DELETE:
+        return this.#change(request.first ?? "");
+      case Action.FUNCTION:
+        return this.#function(request.second ?? "");
+      case Action.PRAGMA:
+        return this.#pragma(request);
+      case Action.TRANSACTION:
+      case Action.SAVEPOINT:
+        return this.#control(request);
+      case Action.ALTER_TABLE:
+        return isOwn(request.second ?? "") || request.first === "temp" ? "deny" : "allow";
+      case Action.CREATE_VTABLE:
+        return ALLOWED_MODULES.has((request.second ?? "").toLowerCase()) ? "allow" : "deny";
+      default:
+        if (!PLAIN_ACTIONS.has(action)) return "deny";
+        return isOwn(request.first ?? "") || isOwn(request.second ?? "") ? "deny" : "allow";
+    }
+  }
+
+  #read(table: string): Authorization {
+    const name = table.toLowerCase();
+    if (name.startsWith(OWN_PREFIX)) return "deny";
+    return this.#isWriter && LOCAL_MODULES.has(name) ? "deny" : "allow";
+  }
+
+  #change(table: string): Authorization {
+    const name = table.toLowerCase();
+    if (name.startsWith(OWN_PREFIX)) return "deny";
+    // ANALYZE and DROP write statistics too; a client's own INSERT, UPDATE or DELETE may not (rule A6).
+    if (!name.startsWith(STATISTICS_PREFIX)) return "allow";
+    return DML_KEYWORDS.has(firstKeyword(this.sql())) ? "deny" : "allow";
+  }
+
+  #function(name: string): Authorization {
+    const rule = functionRule(name);
+    // Refused ones are overridden by functions that say so; load_extension() says it by itself.
+    if (rule === "local") return this.#isWriter ? "deny" : "allow";
+    return rule === "refuse" && name !== "load_extension" ? "deny" : "allow";
+  }
+
+  #pragma(request: AuthorizationRequest): Authorization {
+    const name = (request.first ?? "").toLowerCase();
+    const value = request.second;
+    this.pragma = { name, value };
+    const rules = pragmaRules(name);
+    switch (this.#isWriter ? rules.write : rules.read) {
+      case "any":
+        return "allow";
+      case "get":
+        return value === undefined ? "allow" : "deny";
+      case "ignore":
+        return value === undefined ? "allow" : "ignore";
+      case "refuse":
+        return "deny";
+    }
+  }
+
+  #control(request: AuthorizationRequest): Authorization {
+    const verb = request.first;
+    if (request.action === Action.TRANSACTION) {
+      const verbs = { BEGIN: "begin", COMMIT: "commit", ROLLBACK: "rollback" } as const;
+      this.control = { verb: verbs[verb as keyof typeof verbs], name: "" };
+    } else {
+      const verbs = { BEGIN: "savepoint", RELEASE: "release", ROLLBACK: "rollback_to" } as const;
+      this.control = { verb: verbs[verb as keyof typeof verbs], name: request.second ?? "" };
+    }
+    return "allow";
+  }
+}
+
+function isOwn(name: string): boolean {
+  return name.toLowerCase().startsWith(OWN_PREFIX);
+}

@@ -1,0 +1,73 @@
+/**
+ * How long an entry may run (rule A4), counted in steps of SQLite's virtual machine. The count is not
+ * the same on every replica, so passing the soft limit is never a result: the entry is rolled back and
+ * waits for the log's verdict. While the leader tries such an entry, the clock counts too.
+ */
+import { assert } from "../base/assert.ts";
+import type { Connection } from "../sqlite/connection.ts";
+import { setProgressHandler } from "../sqlite/progress_handler.ts";
+import { type Statement, StatementStatus } from "../sqlite/statement.ts";
+import { HARD_LIMIT_FACTOR, PROGRESS_STEPS, STEPS_PER_TIMEOUT_MS } from "./limits.ts";
+
+const RESET = { reset: true } as const;
+
+/** How an entry is run: as the log has it, as a trial before a verdict, or after the verdict `run`. */
+export type RunMode = "apply" | "trial" | "unlimited";
+
+/** See the file's header. One per writer. */
+export class StepBudget {
+  readonly #nowMs: () => number;
+  #limit = Infinity;
+  #deadlineMs = Infinity;
+  /** Steps of the entry's finished statements. */
+  #steps = 0;
+  /** Steps of the running statement that the handler has seen. */
+  #running = 0;
+  #isExhausted = false;
+
+  /** @param nowMs A monotonic clock; only trials read it. */
+  constructor(connection: Connection, nowMs: () => number) {
+    this.#nowMs = nowMs;
+    setProgressHandler(connection, PROGRESS_STEPS, () => this.#goOn());
+  }
+
+  /** Begins an entry. `timeoutMs` 0 is none. */
+  open(options: {
+    readonly mode: RunMode;
+    readonly softLimitSteps: number;
+    readonly timeoutMs: number;
+  }): void {
+    const { mode, softLimitSteps, timeoutMs } = options;
+    const hard = softLimitSteps * HARD_LIMIT_FACTOR;
+    const byTimeout = timeoutMs === 0 ? Infinity : timeoutMs * STEPS_PER_TIMEOUT_MS;
+    this.#limit = mode === "apply"
+      ? Math.min(softLimitSteps, byTimeout)
+      : mode === "trial"
+      ? hard
+      : Infinity;
+    this.#deadlineMs = mode === "trial" && timeoutMs > 0 ? this.#nowMs() + timeoutMs : Infinity;
+    this.#steps = 0;
+    this.#running = 0;
+    this.#isExhausted = false;
+  }
+
+  /** Counts a statement that has ended, however it did. */
+  close(statement: Statement): void {
+    this.#steps += Math.max(this.#running, statement.status(StatementStatus.VM_STEP, RESET));
+    this.#running = 0;
+    if (this.#steps > this.#limit) this.#isExhausted = true;
+  }
+
+  /** Whether the entry has used up its steps or its time. */
+  get isExhausted(): boolean {
+    if (this.#deadlineMs !== Infinity && this.#nowMs() >= this.#deadlineMs) return true;
+    return this.#isExhausted;
+  }
+
+  #goOn(): boolean {
+    this.#running += PROGRESS_STEPS;
+    assert(this.#running > 0, "StepBudget: count overflow");
+    if (this.#steps + this.#running > this.#limit) this.#isExhausted = true;
+    return !this.isExhausted;
+  }
+}
