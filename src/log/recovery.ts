@@ -35,7 +35,7 @@ import { LogContents } from "./log_contents.ts";
 import { decodeRecords, type HeadRecord, type LogIdentity, type LogRecord } from "./record.ts";
 import { parseSegmentName, Segment } from "./segment.ts";
 import { TEMPORARY_SUFFIX } from "./segment_preparer.ts";
-import { repairTornTail } from "./tail_repair.ts";
+import { makeTailDurable, repairTornTail } from "./tail_repair.ts";
 
 /** What recovery did beside reading. For the operator. */
 export type LogFinding =
@@ -71,6 +71,8 @@ interface Stop {
   readonly file: string;
   readonly offset: number;
   readonly finding: Exclude<FrameFinding, GoodFrame>;
+  /** Up to here the file was durable before the last whole frame was written; 0 when it was all durable. */
+  readonly durableOffset: number;
   readonly isSealed: boolean;
 }
 
@@ -247,10 +249,13 @@ class Recovery {
     const contents = assertDefined(this.#contents, "Recovery: no head was read");
     const { file } = from;
     let offset = from.offset;
+    let durableOffset = 0;
     for (;;) {
       const at = frameStart(offset);
       const frame = readFrame(window, { at, chain: this.#chain });
-      if (frame.kind !== "good") return { file, offset, finding: frame, isSealed: false };
+      if (frame.kind !== "good") {
+        return { file, offset, finding: frame, durableOffset, isSealed: false };
+      }
       if (frame.durableOffset > at) {
         throw this.#damage(
           "damaged",
@@ -261,7 +266,7 @@ class Recovery {
       }
       for (const record of this.#records(window, frame, { file, offset: at })) {
         if (record.kind === "sealed") {
-          return { file, offset, finding: { kind: "blank" }, isSealed: true };
+          return { file, offset, finding: { kind: "blank" }, durableOffset, isSealed: true };
         }
         const problem = contents.problemWith(record);
         if (problem !== undefined) throw this.#damage("damaged", file, at, problem);
@@ -269,6 +274,7 @@ class Recovery {
       }
       this.#chain = frame.chainAfter;
       offset = frame.endOffset;
+      durableOffset = frame.durableOffset;
     }
   }
 
@@ -308,8 +314,8 @@ class Recovery {
       await this.#repair(name, { from: offset, to: usedEnd });
     }
     const writer = this.#fileSystem.openSync(joinPath(this.#directory, name), "write");
-    // What a killed process had written is here, but perhaps only in the page cache.
-    await writer.syncData();
+    const range = { from: stop.durableOffset === 0 ? offset : stop.durableOffset, to: offset };
+    await makeTailDurable(writer, range);
     this.#segments.push(this.#segment(last.file, last.head, offset, writer));
   }
 

@@ -60,6 +60,8 @@ export class SegmentedLog implements LogPort {
   readonly #contents: LogContents;
   readonly #files: SegmentFiles;
   readonly #reader: EntryReader;
+  /** What `hardState.commit` was at the last sync: only entries up to it may be purged (B.1 rule 4). */
+  #durableCommit: LogIndex;
   #isSyncing = false;
   #isClosed = false;
   /** Set by the first failure that only a restart can mend; thrown again by every later call. */
@@ -77,6 +79,7 @@ export class SegmentedLog implements LogPort {
     this.#contents = options.contents;
     this.#files = options.files;
     this.#reader = new EntryReader(options);
+    this.#durableCommit = options.contents.hardState.commit;
   }
 
   /** Whether a log was created in `directory`, which must exist. @throws {FatalError} */
@@ -85,7 +88,8 @@ export class SegmentedLog implements LogPort {
   }
 
   /**
-   * Makes an empty log, durable on return, and its directory if need be.
+   * Makes an empty log, durable on return, and its directory if need be; that directory's parent must
+   * be durable already.
    * @throws {FatalError} (1) when there is one already. @throws {OperatingError} `disk_full`.
    */
   static async create(options: NewLogOptions): Promise<SegmentedLog> {
@@ -110,6 +114,7 @@ export class SegmentedLog implements LogPort {
    * Reads the log in `directory`, after a crash too.
    * @throws {LogDamageError} (65) when it is not what was made durable: the node must not vote (D5).
    * @throws {FatalError} (1) when there is none, (74) when the disk refuses.
+   * @throws {OperatingError} `disk_full`, where blocks are copied on write; may be tried again.
    */
   static async open(options: LogOptions): Promise<SegmentedLog> {
     const recovered = await recoverLog(options);
@@ -165,8 +170,10 @@ export class SegmentedLog implements LogPort {
   async sync(): Promise<void> {
     this.#assertUsable();
     this.#isSyncing = true;
+    const { commit } = this.#contents.hardState;
     try {
       const replaced = await this.#files.sync();
+      this.#durableCommit = commit;
       if (replaced.length > 0) this.#closeReaders(replaced);
     } catch (error) {
       throw this.#fail(error);
@@ -204,9 +211,11 @@ export class SegmentedLog implements LogPort {
     assert(!this.#isClosed, "SegmentedLog: closed");
     try {
       await this.#reader.alone(async () => {
+        // Or the log might begin behind the commit index that a crash leaves.
+        const indexMax = Math.min(index, this.#durableCommit);
         // The log must begin where a segment's head tells of an entry that was not replaced since.
         const first = this.#files.published.findLast(({ previous }) =>
-          previous.index <= index && this.#contents.holds(previous)
+          previous.index <= indexMax && this.#contents.holds(previous)
         );
         if (first === undefined) return;
         this.#contents.dropUpTo(first.previous, first.sequence);

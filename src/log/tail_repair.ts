@@ -2,10 +2,11 @@
  * The one repair of the log: what a crash left of the last, never synced group of frames is kept in
  * `NAME.broken` and then overwritten with zeros, so that later frames do not run into it.
  * Only recovery calls this, and only for a tail that has the shape of a tear (recovery.ts decides).
+ * Here too: making durable what is whole.
  * Idempotent: a crash in the middle leaves a tail that is judged and repaired in the same way.
  */
 import { FatalError, OperatingError } from "../base/errors.ts";
-import { type FileSystem, joinPath } from "../os/file_system.ts";
+import { type File, type FileSystem, joinPath } from "../os/file_system.ts";
 import { ByteView } from "./byte_view.ts";
 import { TEMPORARY_SUFFIX } from "./segment_preparer.ts";
 
@@ -47,6 +48,21 @@ export async function repairTornTail(tail: TornTail): Promise<{ readonly hasCopy
     file.close();
   }
   return { hasCopy };
+}
+
+/**
+ * Makes `[from, to)` durable, which a dead process had written and perhaps not synced. Writes the same
+ * bytes again first: after a sync that failed, the page cache shows them although the disk never got
+ * them, and counts them as clean, so that a sync alone would save nothing. @throws {FatalError}
+ */
+export async function makeTailDurable(
+  file: File,
+  range: { readonly from: number; readonly to: number },
+): Promise<void> {
+  const bytes = new Uint8Array(range.to - range.from);
+  const count = await file.read(bytes, range.from);
+  if (count > 0) await file.write(bytes.subarray(0, count), range.from);
+  await file.syncData();
 }
 
 async function maybeCopy(tail: TornTail): Promise<boolean> {

@@ -31,15 +31,19 @@ export class DenoFileSystem implements FileSystem {
   }
 
   removeSync(path: string): void {
-    attempt("remove", path, () => Deno.removeSync(path));
+    try {
+      Deno.removeSync(path);
+    } catch (error) {
+      throw fatalError("remove", path, error);
+    }
   }
 
   async remove(path: string): Promise<void> {
-    await attemptAsync("remove", path, () => Deno.remove(path));
+    await attemptFatal("remove", path, () => Deno.remove(path));
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await attemptAsync(`rename to ${to}`, from, () => Deno.rename(from, to));
+    await attemptFatal(`rename to ${to}`, from, () => Deno.rename(from, to));
   }
 
   async makeDirectory(path: string): Promise<void> {
@@ -67,7 +71,7 @@ export class DenoFileSystem implements FileSystem {
   }
 
   async syncDirectory(path: string): Promise<void> {
-    await attemptSync("sync directory", path, async () => {
+    await attemptFatal("sync directory", path, async () => {
       using directory = await Deno.open(path, { read: true });
       await directory.sync();
     });
@@ -173,11 +177,11 @@ class DenoFile implements File {
   }
 
   async syncData(): Promise<void> {
-    await this.#alone(() => attemptSync("fdatasync", this.path, () => this.#file.syncData()));
+    await this.#alone(() => attemptFatal("fdatasync", this.path, () => this.#file.syncData()));
   }
 
   async sync(): Promise<void> {
-    await this.#alone(() => attemptSync("fsync", this.path, () => this.#file.sync()));
+    await this.#alone(() => attemptFatal("fsync", this.path, () => this.#file.sync()));
   }
 
   truncateSync(sizeBytes: number): void {
@@ -228,8 +232,8 @@ async function attemptAsync<T>(
   }
 }
 
-/** As `attemptAsync`, for syncs: no failure of theirs is an operating error, ENOSPC neither. */
-async function attemptSync(
+/** As `attemptAsync`, where lack of room is fatal, too: syncs, renames and removals must not half happen. */
+async function attemptFatal(
   operation: string,
   path: string,
   work: () => Promise<void>,
@@ -237,16 +241,19 @@ async function attemptSync(
   try {
     await work();
   } catch (error) {
-    throw new FatalError(74, `Cannot ${operation} ${path}: ${messageOf(error)}`, { cause: error });
+    throw fatalError(operation, path, error);
   }
 }
 
 function fileError(operation: string, path: string, error: unknown): Error {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code !== "ENOSPC" && code !== "EDQUOT") return fatalError(operation, path, error);
   const message = `Cannot ${operation} ${path}: ${messageOf(error)}`;
-  return code === "ENOSPC" || code === "EDQUOT"
-    ? new OperatingError("disk_full", message, { cause: error })
-    : new FatalError(74, message, { cause: error });
+  return new OperatingError("disk_full", message, { cause: error });
+}
+
+function fatalError(operation: string, path: string, error: unknown): FatalError {
+  return new FatalError(74, `Cannot ${operation} ${path}: ${messageOf(error)}`, { cause: error });
 }
 
 function messageOf(error: unknown): string {

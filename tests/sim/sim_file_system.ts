@@ -42,6 +42,14 @@ export interface SimOperation {
  */
 export type SimOutcome = "crash" | "EIO" | "ENOSPC";
 
+/** The changes whose lack of room is an operating error. */
+const NEEDS_ROOM: ReadonlySet<SimOperation["kind"]> = new Set([
+  "create",
+  "write",
+  "truncate",
+  "makeDirectory",
+]);
+
 /** Chooses one of `count` versions, 0 the oldest: what was durable. */
 export type SimChoice = (count: number) => number;
 
@@ -278,9 +286,9 @@ export class SimFileSystem implements FileSystem {
       case "EIO":
         throw new FatalError(74, message);
       case "ENOSPC":
-        throw kind === "sync" || kind === "syncData" || kind === "syncDirectory"
-          ? new FatalError(74, message)
-          : new OperatingError("disk_full", message);
+        throw NEEDS_ROOM.has(kind)
+          ? new OperatingError("disk_full", message)
+          : new FatalError(74, message);
     }
   }
 
