@@ -210,7 +210,12 @@ class Recovery {
     if (stop !== undefined && frame.chainBefore !== this.#chain) {
       const reason = stop.finding.kind === "wrong" ? stop.finding.reason : "records are missing";
       const kind = stop.finding.kind === "wrong" ? "damaged" : "missing";
-      throw this.#damage(kind, stop.file, stop.offset, `${reason}, and ${file.name} follows`);
+      throw this.#damage(
+        kind,
+        stop.file,
+        frameStart(stop.offset),
+        `${reason}, and ${file.name} follows`,
+      );
     }
     const records = this.#records(window, frame, { file: file.name, offset: 0 });
     const problem = this.#problemWithHead(records, file);
@@ -305,11 +310,13 @@ class Recovery {
       throw this.#damage("missing", name, stop.offset, "the segment that followed it is gone");
     }
     const { finding, offset } = stop;
-    if (finding.kind === "wrong") throw this.#damage("damaged", name, offset, finding.reason);
+    if (finding.kind === "wrong") {
+      throw this.#damage("damaged", name, frameStart(offset), finding.reason);
+    }
     const usedEnd = window.data.usedEnd(offset, size);
     if (usedEnd > offset) {
       if (isProvenDurable(window, offset)) {
-        throw this.#damage("missing", name, offset, "records are missing that were durable");
+        throw this.#damage("missing", name, frameStart(offset), "durable records are missing");
       }
       await this.#repair(name, { from: offset, to: usedEnd });
     }

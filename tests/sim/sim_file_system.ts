@@ -146,7 +146,9 @@ export class SimFileSystem implements FileSystem {
 
   /** Replaces a file's bytes, durably and without an operation: damage. */
   replaceContent(path: string, bytes: Uint8Array): void {
-    const inode = new SimInode();
+    const found = this.#live.get(path);
+    const inode = found instanceof SimInode ? found : new SimInode();
+    inode.truncate(0);
     inode.write(bytes, 0);
     inode.beginSync()();
     this.#live.set(path, inode);
