@@ -135,6 +135,7 @@ async function start(parts: Parts & { readonly logger: Logger }): Promise<Runnin
     stateMachine: data.stateMachine,
     clock,
     entropy,
+    peers: undefined,
     policy: {
       entriesMin: config.raft.snapshotEntries,
       bytesMin: config.raft.snapshotWalBytes,

@@ -22,14 +22,19 @@ export interface AppendWork {
   readonly onDurable: () => void;
 }
 
+/** Something else that is done to the log, alone with it. */
+interface Task {
+  readonly run: () => Promise<void>;
+}
+
 /** See the file's header. */
 export class AppendQueue {
   readonly #log: LogPort;
   readonly #tail: EntryTail;
   readonly #clock: Clock;
   readonly #onFatal: (error: unknown) => void;
-  #waiting: AppendWork[] = [];
-  #exclusive: (() => Promise<void>)[] = [];
+  /** In order; a task waits for all work before it and holds back all work behind it. */
+  #waiting: (AppendWork | Task)[] = [];
   #busy = false;
   #diskFull = false;
   #idle: (() => void)[] = [];
@@ -68,10 +73,10 @@ export class AppendQueue {
     this.#next();
   }
 
-  /** Runs `task` between two writes, alone with the log, for example to save a marker. */
+  /** Runs `task` behind all that was added before, alone with the log, for example to save a marker. */
   runExclusive(task: () => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#exclusive.push(() => task().then(resolve, reject));
+      this.#waiting.push({ run: () => task().then(resolve, reject) });
       this.#next();
     });
   }
@@ -86,12 +91,27 @@ export class AppendQueue {
 
   #next(): void {
     if (this.#busy) return;
-    const task = this.#exclusive.shift();
-    if (task !== undefined) return this.#run(task());
-    if (this.#waiting.some((work) => work.mustSync)) return this.#write();
-    for (const work of this.#waiting.splice(0)) work.onDurable();
+    const first = this.#waiting[0];
+    if (first !== undefined && "run" in first) {
+      this.#waiting.shift();
+      return this.#run(first.run());
+    }
+    const works = this.#worksBeforeTask();
+    if (works.some((work) => work.mustSync)) return this.#write(works);
+    this.#waiting.splice(0, works.length);
+    for (const work of works) work.onDurable();
     if (this.#busy) return;
+    if (this.#waiting.length > 0) return this.#next();
     for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #worksBeforeTask(): readonly AppendWork[] {
+    const works: AppendWork[] = [];
+    for (const each of this.#waiting) {
+      if ("run" in each) break;
+      works.push(each);
+    }
+    return works;
   }
 
   #run(task: Promise<void>): void {
@@ -103,8 +123,7 @@ export class AppendQueue {
     runInBackground(done, this.#onFatal);
   }
 
-  #write(): void {
-    const works = this.#waiting;
+  #write(works: readonly AppendWork[]): void {
     const last = works.at(-1);
     assert(last !== undefined, "AppendQueue: nothing to write");
     const entries = joinEntries(works);
@@ -115,7 +134,7 @@ export class AppendQueue {
       throw error;
     }
     this.#diskFull = false;
-    this.#waiting = [];
+    this.#waiting.splice(0, works.length);
     this.#tail.add(entries);
     this.#syncCount += 1;
     this.#run(

@@ -58,6 +58,8 @@ export class ApplyQueue {
   #committed: number;
   #inFlight = 0;
   #stopped = false;
+  #isDraining = false;
+  #drained: (() => void)[] = [];
   #cutAtConfiguration = false;
   #retry: Timer | undefined;
   #isDiskFull = false;
@@ -104,6 +106,28 @@ export class ApplyQueue {
     this.#search?.advance(logIndex(this.#committed));
   }
 
+  /** Resolves when nothing is with the state machine; sends nothing more until `resumeAt`. */
+  drain(): Promise<void> {
+    this.#isDraining = true;
+    if (this.#inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#drained.push(resolve);
+    });
+  }
+
+  /** The state was replaced by one at `index`: what is behind it goes on from there. */
+  resumeAt(index: LogIndex): void {
+    assert(this.#inFlight === 0, "ApplyQueue.resumeAt: not drained");
+    this.#isDraining = false;
+    this.#applied = Math.max(this.#applied, index);
+    this.#backlog = this.#backlog.filter((entry) => entry.index > this.#applied);
+    this.#sent = 0;
+    this.#search = undefined;
+    this.#found = undefined;
+    this.#finishItems();
+    this.#pump();
+  }
+
   /** No more batches are sent; those in flight still report. */
   stop(): void {
     this.#stopped = true;
@@ -115,7 +139,9 @@ export class ApplyQueue {
   }
 
   #maySend(): boolean {
-    if (this.#stopped || this.#retry !== undefined || this.#search !== undefined) return false;
+    if (
+      this.#stopped || this.#isDraining || this.#retry !== undefined || this.#search !== undefined
+    ) return false;
     if (this.#cutAtConfiguration && this.#inFlight > 0) return false;
     return this.#inFlight < APPLY_BATCHES_IN_FLIGHT_MAX && this.#sent < this.#backlog.length;
   }
@@ -162,6 +188,7 @@ export class ApplyQueue {
     if (outcome.parked !== undefined) this.#park(outcome.parked);
     if (outcome.diskFull) this.#retryLater();
     this.#resendOnceBack();
+    if (this.#inFlight === 0) { for (const resolve of this.#drained.splice(0)) resolve(); }
     this.#pump();
   }
 

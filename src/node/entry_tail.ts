@@ -68,6 +68,12 @@ export class EntryTail {
     return this.#entries.slice(begin, end);
   }
 
+  /** Entries up to `index` were replaced by a snapshot: the next one follows it. */
+  skipTo(index: LogIndex): void {
+    if (this.to <= index) this.#reset(index + 1);
+    else this.dropBefore(logIndex(index + 1));
+  }
+
   /** Forgets entries below `index`. */
   dropBefore(index: LogIndex): void {
     const count = Math.min(index - this.#from, this.#entries.length);

@@ -19,20 +19,38 @@ import type { Entropy } from "../os/entropy.ts";
 import { changeConfiguration } from "../raft/configuration_changer.ts";
 import { decodeConfiguration, encodeConfiguration } from "../raft/configuration.ts";
 import { decodeConfChange } from "../raft/conf_change.ts";
+import type { Message } from "../raft/message.ts";
 import type { RefusalReason } from "../raft/proposal.ts";
 import { Raft } from "../raft/raft.ts";
 import type { RaftConfig } from "../raft/config.ts";
 import type { Ready, StorageAppend, StorageApply } from "../raft/ready.ts";
-import type { ConfState, Entry, HardState, ReadContext, SoftState } from "../raft/types.ts";
+import type {
+  ConfState,
+  Entry,
+  HardState,
+  ReadContext,
+  SnapshotMetadata,
+  SoftState,
+} from "../raft/types.ts";
 import { AppendQueue } from "./append_queue.ts";
 import { ApplyQueue, type Parked } from "./apply_queue.ts";
 import { EntryTail } from "./entry_tail.ts";
 import { LogView } from "./log_view.ts";
-import type { ApplyEntry, ApplyOutcome, LogEntry, LogPort, StateMachinePort } from "./ports.ts";
+import type {
+  ApplyEntry,
+  ApplyOutcome,
+  LogEntry,
+  LogPort,
+  PeersPort,
+  StateMachinePort,
+} from "./ports.ts";
 import { type Proposal, Proposals } from "./proposals.ts";
 
 /** Rule E1. */
 export const TICK_MS = 50;
+
+/** Received messages that wait for their turn. */
+const INBOX_MESSAGES_MAX = 65_536;
 
 const TWO_TO_32 = 2 ** 32;
 
@@ -48,6 +66,8 @@ export interface EventLoopOptions {
   readonly stateMachine: StateMachinePort;
   readonly clock: Clock;
   readonly entropy: Entropy;
+  /** Undefined for a node that has none: then any message to a peer is a bug. */
+  readonly peers: PeersPort | undefined;
   readonly listener: EventLoopListener;
 }
 
@@ -70,6 +90,7 @@ export class EventLoop {
   readonly #view: LogView;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
+  readonly #peers: PeersPort | undefined;
   readonly #listener: EventLoopListener;
   readonly appendQueue: AppendQueue;
   readonly applyQueue: ApplyQueue;
@@ -77,6 +98,7 @@ export class EventLoop {
   #configuration: ConfState;
   #hardState: HardState;
   #softState: SoftState = { leader: 0 as SoftState["leader"], role: "follower" };
+  #inbox: Message[] = [];
   #turnScheduled = false;
   #tickDue = false;
   #timer: Timer | undefined;
@@ -88,6 +110,7 @@ export class EventLoop {
     this.#clock = clock;
     this.#entropy = options.entropy;
     this.#listener = options.listener;
+    this.#peers = options.peers;
     this.#hardState = options.hardState;
     const configuration = decodeConfiguration(stateMachine.applied.configuration);
     assert(configuration !== undefined, "EventLoop: the state holds no configuration");
@@ -96,7 +119,7 @@ export class EventLoop {
       from: logIndex(log.lastIndex + 1),
       sizeBytesMax: APPLY_BACKLOG_BYTES_MAX,
     });
-    this.#view = new LogView({ log, tail });
+    this.#view = new LogView({ log, tail, peers: options.peers });
     const onFatal = (error: unknown): void => this.#fail(error);
     this.appendQueue = new AppendQueue({ log, tail, clock, onFatal });
     this.applyQueue = new ApplyQueue({ stateMachine, log, clock, listener: this.#applyListener() });
@@ -142,6 +165,16 @@ export class EventLoop {
     this.#scheduleTurn();
   }
 
+  /**
+   * A message from a peer. A snapshot's content has arrived whole before it.
+   * Messages beyond the inbox's bound are dropped: the engine asks again for whatever it misses.
+   */
+  receive(message: Message): void {
+    if (this.#stopped || this.#inbox.length >= INBOX_MESSAGES_MAX) return;
+    this.#inbox.push(message);
+    this.#scheduleTurn();
+  }
+
   /** Asks for a read index; the listener gets it under `context`, or undefined at once when refused. */
   readIndex(context: ReadContext): void {
     if (this.#raft.readIndex(context) !== "taken") this.#listener.onReadIndex(context, undefined);
@@ -184,6 +217,9 @@ export class EventLoop {
   }
 
   #turn(): void {
+    const inbox = this.#inbox;
+    this.#inbox = [];
+    for (const message of inbox) this.#raft.step(message);
     if (this.#tickDue) {
       this.#tickDue = false;
       this.#raft.tick();
@@ -225,7 +261,7 @@ export class EventLoop {
   }
 
   #handle(ready: Ready): void {
-    assert(ready.messages.length === 0, "EventLoop: a message, but no transport");
+    this.#send(ready.messages);
     if (ready.softState !== undefined) this.#onSoftState(ready.softState);
     if (ready.append !== undefined) this.#append(ready.append);
     if (ready.apply !== undefined) this.applyQueue.add(ready.apply);
@@ -234,21 +270,48 @@ export class EventLoop {
   }
 
   #append(append: StorageAppend): void {
-    assert(append.snapshot === undefined, "EventLoop: a snapshot, but no transport");
     this.#hardState = append.hardState ?? this.#hardState;
+    if (append.snapshot !== undefined) return this.#install(append, append.snapshot);
     this.appendQueue.add({
       entries: append.entries.map(toLogEntry),
       hardState: this.#hardState,
       mustSync: append.mustSync,
-      onDurable: () => {
-        const messages = this.#raft.appended(append);
-        assert(messages.length === 0, "EventLoop: a response to a peer, but no transport");
-        this.#scheduleTurn();
-      },
+      onDurable: () => this.#acknowledge(append),
     });
     this.applyQueue.advanceCommitted(
       logIndex(Math.min(this.#hardState.commit, this.#log.lastIndex)),
     );
+  }
+
+  #acknowledge(append: StorageAppend): void {
+    this.#send(this.#raft.appended(append));
+    this.#scheduleTurn();
+  }
+
+  #send(messages: readonly Message[]): void {
+    for (const message of messages) {
+      assert(this.#peers !== undefined, "EventLoop: a message to a peer, but there are none");
+      this.#peers.send(message);
+    }
+  }
+
+  /** Rule S2: apply stands still, the new generation is complete, the marker is the switch. */
+  #install(append: StorageAppend, snapshot: SnapshotMetadata): void {
+    const peers = this.#peers;
+    assert(peers !== undefined, "EventLoop: a snapshot, but there are no peers");
+    const hardState = this.#hardState;
+    const installed = this.appendQueue.runExclusive(async () => {
+      await this.applyQueue.drain();
+      const marker = await peers.stage(snapshot);
+      await this.#log.saveMarker({ marker, hardState });
+      await peers.activate(marker);
+      this.#configuration = snapshot.configuration;
+      this.#view.skipTo(marker.index);
+      this.applyQueue.resumeAt(marker.index);
+      this.#listener.onApplied(marker.index);
+      this.#acknowledge(append);
+    });
+    runInBackground(installed, (error) => this.#fail(error));
   }
 
   #onSoftState(state: SoftState): void {

@@ -8,17 +8,23 @@ import { APPLY_BATCH_BYTES_MAX, APPLY_BATCH_ENTRIES_MAX } from "../base/limits.t
 import type { EntriesAnswer, EntriesRange, LogStorage } from "../raft/log_storage.ts";
 import type { Entry, SnapshotMetadata } from "../raft/types.ts";
 import { EntryTail } from "./entry_tail.ts";
-import type { LogEntry, LogPort } from "./ports.ts";
+import type { LogEntry, LogPort, PeersPort } from "./ports.ts";
 
 /** See the file's header. */
 export class LogView implements LogStorage {
   readonly #log: LogPort;
   readonly #tail: EntryTail;
+  readonly #peers: PeersPort | undefined;
   #window: EntryTail;
   #wanted: EntriesRange | undefined;
 
-  constructor(options: { readonly log: LogPort; readonly tail: EntryTail }) {
+  constructor(options: {
+    readonly log: LogPort;
+    readonly tail: EntryTail;
+    readonly peers: PeersPort | undefined;
+  }) {
     this.#log = options.log;
+    this.#peers = options.peers;
     this.#tail = options.tail;
     this.#window = emptyWindow(options.log.firstIndex);
   }
@@ -50,9 +56,8 @@ export class LogView implements LogStorage {
     return recent.length > 0 ? recent : this.#window.slice(options);
   }
 
-  /** Nobody to send one to yet: a single voter has no peers. */
-  snapshot(): SnapshotMetadata | undefined {
-    return undefined;
+  snapshot({ indexMin }: { readonly indexMin: LogIndex }): SnapshotMetadata | undefined {
+    return this.#peers?.snapshotToSend(indexMin);
   }
 
   /** What the engine missed, once. */
@@ -68,6 +73,12 @@ export class LogView implements LogStorage {
     const entries = await this.#log.read({ from: range.from, to: range.to, sizeBytesMax });
     this.#window = emptyWindow(range.from);
     this.#window.add(entries);
+  }
+
+  /** Entries up to `index` were replaced by a snapshot. */
+  skipTo(index: LogIndex): void {
+    this.#tail.skipTo(index);
+    this.#window.skipTo(index);
   }
 
   /** Entries below `index` are not needed any more. */

@@ -15,7 +15,7 @@ import type { HardState, ReadContext } from "../raft/types.ts";
 import type { Parked } from "./apply_queue.ts";
 import { Compaction, type CompactionPolicy } from "./compaction.ts";
 import { EventLoop } from "./event_loop.ts";
-import type { LogPort, StateMachinePort } from "./ports.ts";
+import type { LogPort, PeersPort, StateMachinePort } from "./ports.ts";
 import type { WriteOutcome } from "./proposals.ts";
 import { AppliedWaits } from "./waits.ts";
 
@@ -33,6 +33,8 @@ export interface NodeOptions {
   readonly stateMachine: StateMachinePort;
   readonly clock: Clock;
   readonly entropy: Entropy;
+  /** Undefined for a node on its own. */
+  readonly peers: PeersPort | undefined;
   readonly policy: CompactionPolicy;
   /** The node cannot go on: log, close what can be closed, exit. */
   readonly onFatal: (error: unknown) => void;

@@ -3,6 +3,8 @@
  * transport/) implement these; the simulator has its own. The node never sees an adapter.
  */
 import type { LogIndex, NodeId, Term } from "../base/ids.ts";
+import type { Message } from "../raft/message.ts";
+import type { SnapshotMetadata } from "../raft/types.ts";
 import type { Answer, QueryRequest, RequestBody, ResultFormat } from "../command/request.ts";
 
 /** A log entry with its bytes. */
@@ -71,6 +73,27 @@ export interface LogPort {
   /** Bytes of all segment files. */
   readonly sizeBytes: number;
   close(): Promise<void>;
+}
+
+/** What a node with peers needs besides. */
+export interface PeersPort {
+  /**
+   * Queues a message for `message.to`; delivery is not promised, order is per kind of stream (rule N1). With a
+   * snapshot message goes the snapshot's content.
+   */
+  send(message: Message): void;
+  /**
+   * A snapshot of the state at or past `indexMin` that could be sent now, or undefined: then one is made,
+   * and the engine asks again.
+   */
+  snapshotToSend(indexMin: LogIndex): SnapshotMetadata | undefined;
+  /**
+   * Prepares a received snapshot as a new generation: complete, verified, fsynced (rule S2). Nothing is
+   * applied meanwhile. The state stays what it was until `activate`.
+   */
+  stage(snapshot: SnapshotMetadata): Promise<LogMarker>;
+  /** The marker is durable: the state is that of the new generation from now on. */
+  activate(marker: LogMarker): Promise<void>;
 }
 
 /** Where the state stands. */
