@@ -1,0 +1,138 @@
+/**
+ * Whole nodes as processes of their own, for tests that speak HTTP to them: `dust serve` on free
+ * ports of the loopback and in a folder of its own, ready when `startNode` returns. Whatever happens
+ * in the test, disposing of the node ends the process and removes the folder.
+ */
+
+/** How long a node may take until it is ready. */
+const READY_MS_MAX = 30_000;
+
+/** A running node. */
+export interface TestNode extends AsyncDisposable {
+  /** `http://127.0.0.1:PORT`. */
+  readonly url: string;
+  readonly httpAddress: string;
+  readonly raftAddress: string;
+  readonly nodeId: string;
+  readonly dataDirectory: string;
+  readonly pid: number;
+  /** Ends the process by the signal and waits for it; the folder stays for another start. */
+  stop(signal: "SIGTERM" | "SIGKILL"): Promise<Deno.CommandStatus>;
+  /** What it has written to standard error so far. */
+  log(): string;
+}
+
+/**
+ * Starts a node and waits until /readyz answers 200.
+ * @throws {Error} with the node's own words when it ends before, or takes too long.
+ */
+export async function startNode(options: {
+  /** Further flags, before the data directory. */
+  readonly flags?: readonly string[];
+  /** A folder of an earlier node, which is then not removed; a new one otherwise. */
+  readonly dataDirectory?: string;
+} = {}): Promise<TestNode> {
+  const dataDirectory = options.dataDirectory ?? await Deno.makeTempDir({ prefix: "dust-test-" });
+  const httpAddress = `127.0.0.1:${freePort()}`;
+  const raftAddress = `127.0.0.1:${freePort()}`;
+  const nodeId = "1";
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "-A", "--no-prompt", mainPath(), "serve"],
+      ...["-http-addr", httpAddress, "-raft-addr", raftAddress, "-node-id", nodeId],
+      ...(options.flags ?? []),
+      dataDirectory,
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const output = collect(process.stderr);
+  const stop = async (signal: "SIGTERM" | "SIGKILL"): Promise<Deno.CommandStatus> => {
+    kill(process, signal);
+    const status = await process.status;
+    await output.done;
+    return status;
+  };
+  const node: TestNode = {
+    url: `http://${httpAddress}`,
+    httpAddress,
+    raftAddress,
+    nodeId,
+    dataDirectory,
+    pid: process.pid,
+    stop,
+    log: output.text,
+    [Symbol.asyncDispose]: async () => {
+      await stop("SIGKILL");
+      if (options.dataDirectory === undefined) {
+        await Deno.remove(dataDirectory, { recursive: true });
+      }
+    },
+  };
+  try {
+    await waitUntilReady(node, process);
+    return node;
+  } catch (error) {
+    await node[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function waitUntilReady(node: TestNode, process: Deno.ChildProcess): Promise<void> {
+  let ended: Deno.CommandStatus | undefined;
+  const watch = process.status.then((status) => {
+    ended = status;
+  });
+  const deadlineMs = performance.now() + READY_MS_MAX;
+  while (ended === undefined && performance.now() < deadlineMs) {
+    if (await isReady(node.url)) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const how = ended === undefined ? "is not ready in time" : `ended with status ${ended.code}`;
+  if (ended !== undefined) await watch;
+  throw new Error(`Cannot start node: it ${how}\n${node.log()}`);
+}
+
+async function isReady(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(`${url}/readyz`);
+    await response.body?.cancel();
+    return response.status === 200;
+  } catch (error) {
+    // Nobody listens yet.
+    if (error instanceof TypeError) return false;
+    throw error;
+  }
+}
+
+function kill(process: Deno.ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
+  try {
+    process.kill(signal);
+  } catch (error) {
+    // It has ended by itself.
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
+/** Gathers a stream as text while the process runs, so that its pipe never fills. */
+function collect(stream: ReadableStream<Uint8Array>): {
+  readonly text: () => string;
+  readonly done: Promise<void>;
+} {
+  const decoder = new TextDecoder();
+  let text = "";
+  const read = async (): Promise<void> => {
+    for await (const piece of stream) text += decoder.decode(piece, { stream: true });
+  };
+  return { text: () => text, done: read() };
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+function mainPath(): string {
+  return decodeURIComponent(new URL("../main.ts", import.meta.url).pathname);
+}
