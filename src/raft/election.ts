@@ -137,8 +137,9 @@ export function countVote(
   );
   const ballot = state.role === "candidate" ? "vote" : "pre_vote";
   const { votes } = state;
-  state.trace?.({ kind: "vote_received", ballot, ...vote, term: state.term });
-  if (!votes.has(vote.from)) votes.set(vote.from, vote.isGranted);
+  const { from, isGranted } = vote;
+  state.trace?.({ kind: "vote_received", ballot, from, isGranted, term: state.term });
+  if (!votes.has(from)) votes.set(from, isGranted);
   if (state.trace !== undefined) state.trace({ kind: "votes_counted", ballot, ...tally(state) });
   const result = jointVote(state.members.configuration, (id) => votes.get(id));
   if (result === "lost") {

@@ -52,7 +52,7 @@ const EMPTY_ENTRY: ProposedEntry = { kind: "normal", size: 0, payload: EMPTY_PAY
 /** Proposes entries as one batch: all are taken or none. `index` is that of the first. */
 export function propose(state: RaftState, entries: readonly ProposedEntry[]): ProposeOutcome {
   if (state.role !== "leader") return proposeElsewhere(state, entries);
-  if (!state.members.has(state.id)) return refuse(state, "not_member");
+  if (!state.members.has(state.id)) return { kind: "refused", reason: "not_member" };
   if (state.transferee !== NOBODY) return refuse(state, "transferring");
   const checked = checkConfChanges(state, entries);
   const index = logIndex(state.log.lastIndex + 1);
@@ -90,11 +90,16 @@ export function proposeAutoLeave(state: RaftState): void {
     state.log.applied >= state.pendingConfIndex;
   if (!isDue) return;
   const outcome = proposeConfChange(state, LEAVE_JOINT);
-  if (outcome.kind === "taken") state.trace?.({ kind: "auto_leave_proposed", configuration });
+  const kind = outcome.kind === "taken" ? "auto_leave_proposed" : "auto_leave_postponed";
+  state.trace?.({ kind, configuration });
 }
 
-function refuse(state: RaftState, reason: RefusalReason): ProposeOutcome {
-  state.trace?.({ kind: "proposal_dropped", reason, term: state.term });
+function refuse(
+  state: RaftState,
+  reason: "no_leader" | "not_leader" | "transferring" | "uncommitted_limit",
+): ProposeOutcome {
+  const peer = state.role === "leader" ? state.transferee : state.leader;
+  state.trace?.({ kind: "proposal_dropped", reason, term: state.term, peer });
   return { kind: "refused", reason };
 }
 
@@ -142,8 +147,7 @@ function checkConfChange(
   const refusal = findRefusal(state, change, pendingConfIndex);
   if (refusal === undefined) return undefined;
   const { configuration } = state.members;
-  const text = refusal.text;
-  state.trace?.({ kind: "conf_change_ignored", change, configuration, reason: text });
+  state.trace?.({ kind: "conf_change_ignored", change, configuration, reason: refusal.text });
   return refusal.reason;
 }
 

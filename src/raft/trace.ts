@@ -36,7 +36,10 @@ export type LifeEvent =
     readonly configuration: ConfState;
     readonly reason: string;
   }
-  | { readonly kind: "auto_leave_proposed"; readonly configuration: ConfState }
+  | {
+    readonly kind: "auto_leave_proposed" | "auto_leave_postponed";
+    readonly configuration: ConfState;
+  }
   | {
     readonly kind: "higher_term_seen" | "lower_term_ignored";
     readonly message: Message;
@@ -45,7 +48,13 @@ export type LifeEvent =
   | { readonly kind: "quorum_lost" }
   | { readonly kind: "leader_forgotten"; readonly leader: NodeId; readonly term: Term }
   | { readonly kind: "forget_leader_refused" }
-  | { readonly kind: "proposal_dropped"; readonly reason: string; readonly term: Term };
+  | {
+    readonly kind: "proposal_dropped";
+    readonly reason: "no_leader" | "not_leader" | "transferring" | "uncommitted_limit";
+    readonly term: Term;
+    /** The leader or the transferee that stands in the way, or 0. */
+    readonly peer: NodeId;
+  };
 
 /** What became of a (pre-)vote request. `ignored`: the lease of the present leader holds. */
 export type VoteDecision =
@@ -175,7 +184,11 @@ export type ReplicationEvent =
 /** Leadership transfer (Raft thesis 3.10). */
 export type TransferEvent =
   | {
-    readonly kind: "transfer_started" | "transfer_replaced" | "transfer_refused";
+    readonly kind:
+      | "transfer_started"
+      | "transfer_repeated"
+      | "transfer_replaced"
+      | "transfer_refused";
     readonly to: NodeId;
     readonly term: Term;
   }

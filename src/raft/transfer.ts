@@ -37,7 +37,10 @@ function startTransfer(state: RaftState, to: NodeId): TransferOutcome {
     state.trace?.({ kind: "transfer_refused", to, term });
     return "not_a_voter";
   }
-  if (state.transferee === to) return "started";
+  if (state.transferee === to) {
+    state.trace?.({ kind: "transfer_repeated", to, term });
+    return "started";
+  }
   if (state.transferee !== NOBODY) {
     state.trace?.({ kind: "transfer_replaced", to: state.transferee, term });
     state.transferee = NOBODY;
