@@ -289,7 +289,15 @@ export class RaftLog {
     this.#applying = last;
     this.#applyingSizeBytes += sizeOf(entries);
     this.#isApplyPaused = this.#applyingSizeBytes >= this.#applySizeBytesMax ||
-      last < this.#applicable();
+      (last < this.#applicable() && !this.#fitsNextToApply());
+  }
+
+  /** Storage may have given fewer entries than there is room for; then more may follow at once. */
+  #fitsNextToApply(): boolean {
+    const from = logIndex(this.#applying + 1);
+    const answer = this.entries({ from, to: logIndex(from + 1), sizeBytesMax: 0 });
+    if (typeof answer === "string") return true;
+    return this.#applyingSizeBytes + sizeOf(answer) <= this.#applySizeBytesMax;
   }
 
   /** Entries up to `index`, counting `sizeBytes`, have been applied. */
