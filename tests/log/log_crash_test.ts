@@ -83,10 +83,12 @@ async function recoverAndCheck(
   fileSystem: SimFileSystem,
   candidates: readonly (LogModel | undefined)[],
   context: string,
+  { wantsImages }: { readonly wantsImages: boolean } = { wantsImages: false },
 ): Promise<readonly Image[]> {
   const options = { fileSystem, directory: LOG_DIRECTORY, segmentSizeBytes: SEGMENT_SIZE_BYTES };
   const images: Image[] = [];
   fileSystem.onOperation = (operation) => {
+    if (!wantsImages) return undefined;
     const copy = fileSystem.clone();
     images.push({ operation, fileSystem: copy, candidates });
     return undefined;
@@ -159,6 +161,7 @@ async function crashEverywhere(options: {
         fileSystem.clone().afterPowerCut(choose),
         candidates,
         context,
+        { wantsImages: true },
       );
       recoveries += 1;
       for (const inner of second) {
@@ -174,12 +177,14 @@ async function crashEverywhere(options: {
 }
 
 Deno.test("SegmentedLog survives a crash before every operation, and another while it recovers", async () => {
-  let points = 0;
-  for (let seed = 1; seed <= 6; seed++) {
-    points += (await crashEverywhere({ seed, stepCount: 25, randomCount: 3 })).points;
+  const total = { points: 0, recoveries: 0 };
+  for (let seed = 1; seed <= 3; seed++) {
+    const { points, recoveries } = await crashEverywhere({ seed, stepCount: 25, randomCount: 2 });
+    total.points += points;
+    total.recoveries += recoveries;
   }
-  // Fewer points mean that the workload has lost its power to find anything.
-  ok(points >= 400, `only ${points} crash points`);
+  // Fewer mean that the workload has lost its power to find anything.
+  ok(total.points >= 200 && total.recoveries >= 5000, JSON.stringify(total));
 });
 
 /** Runs a workload in which one operation fails; returns how it ended. */
