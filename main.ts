@@ -24,6 +24,10 @@ async function run({ argv, environment }: Invocation): Promise<number> {
       const { serve } = await import("./src/cli/serve.ts");
       return await serve(rest, environment);
     }
+    case "shell": {
+      const { shell } = await import("./src/cli/shell.ts");
+      return await shell(rest, environment);
+    }
     case "--help":
     case "-help":
     case "-h":

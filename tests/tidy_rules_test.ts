@@ -3,7 +3,7 @@
  * files, beside a sample that comes close and is allowed. Samples that would break a rule of this very
  * file are put together from pieces.
  */
-import { deepStrictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok } from "node:assert/strict";
 import { checkAssertions } from "./tidy_assertions.ts";
 import {
   checkBitOperators,
@@ -257,7 +257,7 @@ Deno.test("checkBitOperators() finds them on offsets and positions", () => {
   const samples = ["offset | 0", "this.#endOffset >>> 0", "1 << position", "(fileOffset) & 7"];
   for (const sample of samples) {
     const [finding] = judge(checkBitOperators, path, `a = ${sample};`);
-    deepStrictEqual(finding?.startsWith("1 Bit operator on "), [].length === 0, sample);
+    ok(finding?.startsWith("1 Bit operator on "), sample);
   }
   deepStrictEqual(judge(checkBitOperators, path, "offset |= 1;").length, 1);
   deepStrictEqual(

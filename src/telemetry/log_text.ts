@@ -10,18 +10,21 @@ import { LOGGED_TEXT_LENGTH_MAX } from "./limits.ts";
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 const NEEDS_QUOTES = /[\s"=\\]|^$/;
 
-/** `text` with each unsafe character as \n, \r, \t or \u001b; cut behind `LOGGED_TEXT_LENGTH_MAX`. */
+/** `text` with each unsafe character as \n, \r, \t or \u001b; a backslash stays as it is. */
 export function escapeControls(text: string): string {
-  const cut = text.length > LOGGED_TEXT_LENGTH_MAX
-    ? `${text.slice(0, LOGGED_TEXT_LENGTH_MAX)}... (${text.length} characters)`
-    : text;
-  return cut.replace(UNSAFE, escapeCharacter);
+  return text.replace(UNSAFE, escapeCharacter);
 }
 
-/** As `escapeControls`, and in double quotes where a reader could not see its end otherwise. */
+/** As `escapeControls`, and cut behind `LOGGED_TEXT_LENGTH_MAX` characters. */
+export function fitText(text: string): string {
+  if (text.length <= LOGGED_TEXT_LENGTH_MAX) return escapeControls(text);
+  return `${escapeControls(text.slice(0, LOGGED_TEXT_LENGTH_MAX))}... (${text.length} characters)`;
+}
+
+/** As `fitText`, and in double quotes where a reader could not see its end otherwise. */
 export function quoteValue(text: string): string {
-  if (!NEEDS_QUOTES.test(text)) return escapeControls(text);
-  return `"${escapeControls(text.replaceAll("\\", "\\\\").replaceAll('"', '\\"'))}"`;
+  if (!NEEDS_QUOTES.test(text)) return fitText(text);
+  return `"${fitText(text.replaceAll("\\", "\\\\").replaceAll('"', '\\"'))}"`;
 }
 
 function escapeCharacter(character: string): string {

@@ -5,7 +5,7 @@
  * Invariant: one call writes at most one line, whatever its arguments hold (log_text.ts).
  * Not here: where lines go (the sink) and what time it is; both are handed in.
  */
-import { escapeControls, quoteValue } from "./log_text.ts";
+import { fitText, quoteValue } from "./log_text.ts";
 
 /** From the gravest to the most talkative. */
 export type LogLevel = "ERROR" | "WARN" | "INFO" | "DEBUG";
@@ -96,7 +96,7 @@ function textLine({ time, level, component, message, fields }: Line): string {
   const pairs = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}=${quoteValue(plainText(value))}`);
-  return `${time} ${level.padEnd(LEVEL_WIDTH)} [${component}] ${escapeControls(message)}${
+  return `${time} ${level.padEnd(LEVEL_WIDTH)} [${component}] ${fitText(message)}${
     pairs.join("")
   }\n`;
 }
@@ -106,7 +106,7 @@ function jsonLine({ time, level, component, message, fields }: Line): string {
     time,
     level,
     component,
-    message: escapeControls(message),
+    message: fitText(message),
   };
   for (const [name, value] of Object.entries(fields)) {
     const member = RESERVED.has(name) ? `${name}_` : name;
@@ -114,7 +114,7 @@ function jsonLine({ time, level, component, message, fields }: Line): string {
       ? value
       : value === undefined
       ? undefined
-      : escapeControls(plainText(value));
+      : fitText(plainText(value));
   }
   return `${JSON.stringify(object)}\n`;
 }
