@@ -17,7 +17,8 @@ import type { Entropy } from "../os/entropy.ts";
 import { type DirectoryLock, type FileSystem, joinPath } from "../os/file_system.ts";
 import { encodeConfiguration } from "../raft/configuration.ts";
 import { createInitialState } from "../state_machine/initial_state.ts";
-import { openStateMachine, type StateMachine } from "../state_machine/state_machine.ts";
+import { openStateMachine } from "../state_machine/open_state.ts";
+import type { StateMachine } from "../state_machine/state_machine.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** How to open a data directory. */
@@ -94,7 +95,6 @@ async function createLog(options: OpenDataOptions, directory: string): Promise<S
   });
   const genesis = await createInitialState({
     dataDirectory: path,
-    fileSystem,
     sqliteLibrary: options.sqliteLibrary,
     identity,
     index: logIndex(1),
@@ -114,7 +114,6 @@ async function openState(options: OpenDataOptions, log: SegmentedLog): Promise<S
     readers: options.readers,
     foreignKeys: options.foreignKeys,
     sqliteLibrary: options.sqliteLibrary,
-    fileSystem: options.fileSystem,
     clock: options.clock,
     logger: options.logger.forComponent("state"),
     identity: log.identity,

@@ -154,13 +154,13 @@ export interface StateMachinePort {
   query(request: QueryRequest, options: { readonly unified: boolean }): Promise<QueryOutcome>;
   /** Ends a read, running or waiting; unknown ids are ignored, since it may just have ended. */
   cancelQuery(id: number): void;
-  /** Parses a large body away from the main thread. @throws {OperatingError} as parsing does. */
+  /** Parses a large body away from the main thread; undefined when there is nothing to run. @throws {OperatingError} as parsing does. */
   encodeExecute(options: {
     readonly body: RequestBody;
     readonly transaction: boolean;
     readonly rows: boolean;
     readonly timeoutMs: number;
-  }): Promise<Uint8Array>;
+  }): Promise<Uint8Array | undefined>;
   /**
    * Makes a durable state up to some index at or behind `applied.index` and returns it: RAM mode copies
    * the file into a new generation, disk mode only syncs (rule D3). The caller then records the marker.

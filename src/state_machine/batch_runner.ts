@@ -16,6 +16,7 @@ import type { ApplyBatch } from "./apply_batch.ts";
 import type { EntryAnswer, EntryRunner } from "./entry_runner.ts";
 import { Interruption, type InterruptionCause, type KnownFailure } from "./interruption.ts";
 import type { OwnStatement } from "./sql_session.ts";
+import { errorResult } from "./result_encoder.ts";
 import type { StateRecord, StateWriter } from "./state_record.ts";
 import { notAResult } from "./statement_runner.ts";
 import type { RunMode } from "./step_budget.ts";
@@ -66,6 +67,9 @@ export class BatchRunner {
   readonly #reader = new CommandReader();
   /** The record as it was last committed. */
   #committed: StateRecord;
+  #configuration: Uint8Array;
+  /** Written in the open transaction. */
+  #nextConfiguration: Uint8Array | undefined;
   #verdict: Verdict | undefined;
   /** Learned about the entry at `#knownIndex` by earlier tries. */
   #failures: KnownFailure[] = [];
@@ -77,12 +81,14 @@ export class BatchRunner {
     readonly entries: EntryRunner;
     readonly host: BatchHost;
     readonly stateWriter: StateWriter;
+    readonly configuration: Uint8Array;
   }) {
     this.#context = options.context;
     this.#entries = options.entries;
     this.#host = options.host;
     this.#stateWriter = options.stateWriter;
     this.#committed = { ...options.context.record };
+    this.#configuration = options.configuration;
     const { session } = options.context;
     this.#begin = session.own("BEGIN IMMEDIATE");
     this.#commit = session.own("COMMIT");
@@ -94,6 +100,11 @@ export class BatchRunner {
   /** What the state row says. */
   get committed(): StateRecord {
     return this.#committed;
+  }
+
+  /** The engine's configuration, as committed. */
+  get configuration(): Uint8Array {
+    return this.#configuration;
   }
 
   /** From now on the entry is run without limits, or not at all. */
@@ -206,6 +217,8 @@ export class BatchRunner {
   #finish(): void {
     this.#commit.run();
     this.#committed = { ...this.#context.record };
+    this.#configuration = this.#nextConfiguration ?? this.#configuration;
+    this.#nextConfiguration = undefined;
   }
 
   #undo(): void {
@@ -217,6 +230,7 @@ export class BatchRunner {
       this.#context.setForeignKeys({ isOn: this.#committed.foreignKeys });
     }
     session.schemaTouched = false;
+    this.#nextConfiguration = undefined;
     this.#mustReload = true;
   }
 
@@ -235,7 +249,10 @@ export class BatchRunner {
     const from = batch.from(at);
     const to = batch.to(at);
     const answer = batch.isCommand(at) ? this.#command(batch, at, mode) : undefined;
-    if (configuration !== undefined) this.#stateWriter.writeConfiguration(configuration);
+    if (configuration !== undefined) {
+      this.#stateWriter.writeConfiguration(configuration);
+      this.#nextConfiguration = configuration.slice();
+    }
     record.appliedIndex = index;
     record.appliedTerm = batch.term(at);
     record.entryChain = nextEntryChain(record.entryChain, {
@@ -264,7 +281,8 @@ export class BatchRunner {
     let answer: EntryAnswer;
     if (verdict?.verdict === "void") {
       digest.voided(verdict.reason);
-      answer = { error: verdict.reason };
+      // Nobody knows which of its statements it was: the answer is one error.
+      answer = `[${errorResult(verdict.reason, 0, { isQuery: false })}]`;
     } else {
       context.budget.open({
         mode: verdict === undefined ? mode : "unlimited",

@@ -9,6 +9,7 @@
 import { FORMAT, type ResultFormat } from "../command/request.ts";
 import { type Statement, StatementStatus } from "../sqlite/statement.ts";
 import { ValueType } from "../sqlite/values.ts";
+import { OWN_PREFIX } from "./sql_authorizer.ts";
 import { jsonString } from "./json_writer.ts";
 
 /** How a column's values are written, beyond what their own type says. */
@@ -17,6 +18,12 @@ export const ColumnKind = { plain: 0, boolean: 1, time: 2 } as const;
 const TIME_TYPES = new Set(["date", "datetime", "timestamp"]);
 const TEXT_TYPES =
   /^(?:text$|json$|$|varchar|varying character|nchar|native character|nvarchar|clob)/;
+
+const SCHEMA_READERS = /sqlite_(?:master|schema)|table_list/i;
+const SCHEMA_TABLES = /^sqlite_(?:master|schema)$/;
+const NAME_COLUMNS = new Set(["name", "tbl_name", "sql"]);
+const OWN_OBJECT = new RegExp(`^(?:CREATE TABLE )?${OWN_PREFIX}`);
+const NO_COLUMNS: readonly number[] = [];
 
 const UTF8 = new TextEncoder();
 
@@ -42,6 +49,8 @@ export interface ColumnPlan {
   /** Declared types in lower case; undefined where there is none. */
   readonly declaredTypes: readonly (string | undefined)[];
   readonly format: ResultFormat;
+  /** Columns that name objects of the schema: rows with a name of ours in one of them are left out. */
+  readonly nameColumns: readonly number[];
   /** The statement's count of compilations when this was made. */
   readonly reprepares: number;
 }
@@ -71,7 +80,8 @@ function makePlan(
   const columns = order.map((index, at) =>
     plannedColumn({ index, at, name: names[index] ?? "", declared: declaredTypes[index] ?? "" })
   );
-  const plan = { columns, names, declaredTypes, ...options };
+  const nameColumns = schemaNameColumns(statement, names);
+  const plan = { columns, names, declaredTypes, nameColumns, ...options };
   const isDeclared = declaredTypes.every((type) => type !== undefined);
   return { ...plan, head: isDeclared ? UTF8.encode(headText(plan, declaredTypes)) : undefined };
 }
@@ -101,6 +111,26 @@ function columnNames(statement: Statement, format: ResultFormat): readonly strin
     const { table, column } = statement.columnOrigin(index);
     return table === undefined || column === undefined ? name : `${table}.${column}`;
   });
+}
+
+/**
+ * Tables of ours stand in the schema like any other, since VACUUM and copies must keep them; clients
+ * are not shown them (rule Q7), as far as a row can be recognised by what it shows.
+ */
+function schemaNameColumns(statement: Statement, names: readonly string[]): readonly number[] {
+  const { sql } = statement;
+  if (!SCHEMA_READERS.test(sql)) return NO_COLUMNS;
+  const isPragma = /table_list/i.test(sql);
+  return names.map((_, index) => index).filter((index) => {
+    const { table, column } = statement.columnOrigin(index);
+    if (table === undefined) return isPragma && names[index] === "name";
+    return SCHEMA_TABLES.test(table) && NAME_COLUMNS.has(column ?? "");
+  });
+}
+
+/** Whether the row at hand shows a table of ours. */
+export function isOwnSchemaRow(plan: ColumnPlan, statement: Statement): boolean {
+  return plan.nameColumns.some((index) => OWN_OBJECT.test(statement.columnText(index)));
 }
 
 /** Column numbers by name in byte order; of equal names the last (section 5.4). */

@@ -74,8 +74,8 @@ export const READER_HELD_UP_MS = 25;
 export const WRITER_CACHE_KIB = 16 * 1024;
 export const READER_CACHE_KIB = 4 * 1024;
 
-/** Size of the `-wal` from which the writer checkpoints between batches. */
-export const WAL_CHECKPOINT_BYTES = 8 * 1024 * 1024;
+/** Pages written since the last checkpoint that call for the next one, between batches. */
+export const WAL_CHECKPOINT_PAGES = 2048;
 
 /** Size of the `-wal` from which new reads wait until it has been emptied (rule D3). */
 export const WAL_GATE_BYTES = 64 * 1024 * 1024;
@@ -92,3 +92,18 @@ export const BALLAST_BYTES = 8 * 1024 * 1024;
 /** How long SQLite itself waits for a lock, and how long we do before we ask again (rule A3). */
 export const BUSY_TIMEOUT_MS = 5_000;
 export const BUSY_PAUSE_MS = 5;
+
+/** How often the writer tries to empty the `-wal` behind the closed gate when it has nothing to apply. */
+export const WAL_GATE_RETRY_MS = 20;
+
+/** How long a read waits at most while the `-wal` is emptied (rule D3). */
+export const READ_GATE_MS_MAX = 3_000;
+
+/** Batches with one reader thread that are not answered yet: one runs while the next waits. */
+export const READER_BATCHES_IN_FLIGHT_MAX = 2;
+
+/** An extra reader thread that has had nothing to do for so long is ended. */
+export const READER_IDLE_MS_MAX = 10_000;
+
+/** A live file goes to memory only when there is room for this many times its copy. */
+export const RAM_GROWTH_FACTOR = 2;

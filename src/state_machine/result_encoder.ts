@@ -14,6 +14,7 @@ import {
   type ColumnPlan,
   columnPlan,
   headBytes,
+  isOwnSchemaRow,
   type PlannedColumn,
 } from "./column_plan.ts";
 import { jsonString, type JsonWriter } from "./json_writer.ts";
@@ -96,8 +97,9 @@ export function writeRows(
   options: { readonly format: ResultFormat; readonly sink: RowSink },
 ): void {
   const { format, sink } = options;
-  const hasRow = statement.step();
+  let hasRow = statement.step();
   const plan = columnPlan(statement, format);
+  while (hasRow && isOwnSchemaRow(plan, statement)) hasRow = statement.step();
   const isAssociative = (format & FORMAT.associative) !== 0;
   writer.rawBytes(headBytes(plan, statement, { hasRow }));
   if (isAssociative) writer.rawBytes(ROWS);
@@ -136,7 +138,7 @@ function allRows(
       writeValue(writer, statement, { column, isBlobArray });
     }
     writer.byte(isAssociative ? CLOSE_BRACE : CLOSE_BRACKET);
-    if (!statement.step()) return;
+    do if (!statement.step()) return; while (isOwnSchemaRow(plan, statement));
     if (writer.size >= STREAM_CHUNK_BYTES) sink.onChunk?.();
     writer.byte(COMMA);
   }

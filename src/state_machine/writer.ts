@@ -20,7 +20,7 @@ import { BUSY_PAUSE_MS, BUSY_TIMEOUT_MS, SQL_LIMITS, WRITER_CACHE_KIB } from "./
 import { RandomSource } from "./random_source.ts";
 import { Savepoints } from "./savepoints.ts";
 import { SqlSession } from "./sql_session.ts";
-import { readState, type StateIdentity, type StateRecord, StateWriter } from "./state_record.ts";
+import { readState, type StateRecord, StateWriter } from "./state_record.ts";
 import { StatementRunner } from "./statement_runner.ts";
 import { StepBudget } from "./step_budget.ts";
 import { WriterContext } from "./writer_context.ts";
@@ -46,7 +46,7 @@ let clockCount = 0;
 /** See the file's header. */
 export class Writer implements Disposable {
   readonly connection: Connection;
-  readonly identity: StateIdentity;
+  readonly clusterId: Uint8Array;
   readonly #clock: ClockVfs;
   readonly #random = new RandomSource();
   readonly #session: SqlSession;
@@ -72,7 +72,7 @@ export class Writer implements Disposable {
     this.#clock.setTimeMs(0);
     configureWriter(this.connection, options.synchronous);
     const { record, identity } = readState(this.connection);
-    this.identity = identity;
+    this.clusterId = identity.clusterId;
     setSwitches(this.connection, { foreignKeys: record.foreignKeys });
     freezeArithmetic(this.connection);
     freezeChance(this.connection, {
@@ -93,7 +93,13 @@ export class Writer implements Disposable {
       entries: new EntryRunner(this.#context, statements),
       host: this.#host(),
       stateWriter: new StateWriter(this.#session),
+      configuration: identity.configuration,
     });
+  }
+
+  /** The engine's configuration, as committed. A new array whenever it changes. */
+  get configuration(): Uint8Array {
+    return this.#batches.configuration;
   }
 
   /** As committed. */

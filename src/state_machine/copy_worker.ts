@@ -1,0 +1,67 @@
+/**
+ * A thread for one copy of the state (rules Q15, S1): copying and its fsyncs must not hold up the
+ * writer or a reader. One request, one reply, and the thread has ended.
+ */
+import { entryChainText } from "../base/entry_chain.ts";
+import { OperatingError } from "../base/errors.ts";
+import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
+import { SqliteError } from "../sqlite/errors.ts";
+import { prepareGeneration, syncGeneration } from "./state_folders.ts";
+import { copyState } from "./state_file.ts";
+
+/** What to copy where. */
+export interface CopyRequest {
+  readonly library: LibraryLocation;
+  readonly from: string;
+  readonly dataDirectory: string;
+  readonly generation: number;
+}
+
+/** What came of it. */
+export type CopyReply =
+  | {
+    readonly kind: "copied";
+    readonly index: number;
+    readonly term: number;
+    readonly entryChain: string;
+    readonly configuration: Uint8Array;
+  }
+  | { readonly kind: "disk_full"; readonly message: string }
+  | { readonly kind: "failed"; readonly message: string };
+
+function copy(request: CopyRequest): CopyReply {
+  const { dataDirectory, generation, from } = request;
+  const to = prepareGeneration({ dataDirectory, generation });
+  const { record, identity } = copyState(openLibrary(request.library), {
+    from,
+    to,
+    isDurable: true,
+  });
+  syncGeneration({ dataDirectory, generation });
+  return {
+    kind: "copied",
+    index: record.appliedIndex,
+    term: record.appliedTerm,
+    entryChain: entryChainText(record.entryChain),
+    configuration: identity.configuration,
+  };
+}
+
+function failure(error: unknown): CopyReply {
+  const message = error instanceof Error ? error.message : String(error);
+  const isFull = error instanceof SqliteError
+    ? error.class === "full"
+    : error instanceof OperatingError && error.code === "disk_full";
+  return { kind: isFull ? "disk_full" : "failed", message };
+}
+
+self.onmessage = (event: MessageEvent<CopyRequest>) => {
+  let reply: CopyReply;
+  try {
+    reply = copy(event.data);
+  } catch (error) {
+    reply = failure(error);
+  }
+  self.postMessage(reply);
+  self.close();
+};

@@ -1,0 +1,47 @@
+/**
+ * The state of a fresh cluster: generation 1, which contains the genesis (index 1, term 1) and nothing
+ * else. It is durable before the log that names it is made.
+ */
+import { assert } from "../base/assert.ts";
+import { entryChainText } from "../base/entry_chain.ts";
+import type { LogIndex, Term } from "../base/ids.ts";
+import type { LogMarker } from "../node/ports.ts";
+import { findLibrary } from "../sqlite/loader.ts";
+import { createStateFile } from "./state_file.ts";
+import { prepareGeneration, syncGeneration } from "./state_folders.ts";
+
+const FIRST_GENERATION = 1;
+
+/** What the first state says. */
+export interface InitialStateOptions {
+  readonly dataDirectory: string;
+  /** The operator's choice of libsqlite3, if any. */
+  readonly sqliteLibrary: string | undefined;
+  readonly identity: { readonly clusterId: Uint8Array };
+  /** Of the genesis: 1 and 1. */
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** The engine's first configuration. */
+  readonly configuration: Uint8Array;
+  readonly foreignKeys: boolean;
+}
+
+/**
+ * Makes it, in place of what an unfinished birth has left.
+ * @returns the marker to begin the log with.
+ * @throws {SqliteError} @throws {FatalError} when the disk refuses.
+ */
+export function createInitialState(options: InitialStateOptions): Promise<LogMarker> {
+  const { dataDirectory, configuration, identity, foreignKeys, index, term } = options;
+  const place = { dataDirectory, generation: FIRST_GENERATION };
+  const { library } = findLibrary({ path: options.sqliteLibrary });
+  const record = createStateFile(library, {
+    path: prepareGeneration(place),
+    identity: { clusterId: identity.clusterId, configuration },
+    foreignKeys,
+  });
+  assert(record.appliedIndex === index && record.appliedTerm === term, "genesis is not at 1");
+  syncGeneration(place);
+  const entryChain = entryChainText(record.entryChain);
+  return Promise.resolve({ index, term, entryChain, configuration, ...place });
+}

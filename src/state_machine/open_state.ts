@@ -1,0 +1,191 @@
+/**
+ * Finds or makes the live file at start (rules S3, D4).
+ *
+ * Disk mode: the file of the generation that the log names. RAM mode: the file that an earlier process
+ * has left in memory, when it is ours, of this incarnation, and from the log's own history; otherwise
+ * a copy of the generation's, which the log's entries then bring up to date.
+ */
+import { entryChainText } from "../base/entry_chain.ts";
+import { FatalError } from "../base/errors.ts";
+import { logIndex, term } from "../base/ids.ts";
+import type { AppliedState } from "../node/ports.ts";
+import type { Clock } from "../os/clock.ts";
+import { Connection } from "../sqlite/connection.ts";
+import { SqliteError } from "../sqlite/errors.ts";
+import type { Library } from "../sqlite/library.ts";
+import { findLibrary } from "../sqlite/loader.ts";
+import { setSwitches } from "../sqlite/settings.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { BALLAST_BYTES, FREE_BYTES_MIN, RAM_GROWTH_FACTOR } from "./limits.ts";
+import { freeBytesOf } from "./room_keeper.ts";
+import { copyState } from "./state_file.ts";
+import {
+  fallbackFolder,
+  generationPath,
+  inspectFolder,
+  isLiveFolderOf,
+  keepGeneration,
+  livePath,
+  makeLiveFolder,
+  ramFolder,
+  requireFile,
+  writeLiveIdentity,
+} from "./state_folders.ts";
+import { type LiveState, StateMachine } from "./state_machine.ts";
+import { readState } from "./state_record.ts";
+
+/** tmpfs on every Linux. */
+const RAM_DIRECTORY = "/dev/shm";
+
+/** How to open the state. */
+export interface OpenOptions {
+  readonly dataDirectory: string;
+  readonly mode: "ram" | "disk";
+  /** Where live files lie in RAM mode; undefined: the system's tmpfs. */
+  readonly ramDirectory: string | undefined;
+  /** Reader threads in normal times. */
+  readonly readers: number;
+  /** What the configuration says; the replicated setting holds. */
+  readonly foreignKeys: boolean;
+  readonly sqliteLibrary: string | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly identity: { readonly clusterId: Uint8Array; readonly incarnation: Uint8Array };
+  /** What the newest marker of the log names. */
+  readonly generation: number;
+  /** Whether the log has the history of a state that was found. @throws {FatalError} when the node must not start. */
+  readonly verifyHistory: (state: AppliedState) => Promise<boolean>;
+  /** Called when a thread has failed: the process must end. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Opens the state and starts its threads. @throws {FatalError} when it cannot be used. */
+export async function openStateMachine(options: OpenOptions): Promise<StateMachine> {
+  const { dataDirectory, generation, readers, clock, onFatal } = options;
+  const { library, location } = findLibrary({ path: options.sqliteLibrary });
+  if (!library.isPinned) {
+    options.logger.warn("SQLite is not the pinned build: this node cannot be part of a cluster", {
+      path: library.path,
+    });
+  }
+  const copy = generationPath({ dataDirectory, generation });
+  const copyBytes = requireFile(copy);
+  const found = options.mode === "disk"
+    ? { path: copy, isRam: false, durableIndex: 0 }
+    : await openRam(options, { library, copy, copyBytes });
+  keepGeneration({ dataDirectory, generation });
+  const { record, identity } = peek(library, found.path);
+  if (!isEqual(identity.clusterId, options.identity.clusterId)) {
+    throw new FatalError(65, `Cannot start: ${found.path} belongs to another cluster`);
+  }
+  const { foreignKeys } = record;
+  if (foreignKeys !== options.foreignKeys) {
+    options.logger.warn("Foreign keys are as the database has them; change it with the pragma", {
+      foreignKeys,
+    });
+  }
+  const { mode } = options;
+  const live: LiveState = {
+    library,
+    location,
+    mode,
+    dataDirectory,
+    generation,
+    foreignKeys,
+    ...found,
+  };
+  return await StateMachine.start({ live, readers: Math.max(1, readers), clock, onFatal });
+}
+
+interface RamParts {
+  readonly library: Library;
+  /** The generation's durable copy. */
+  readonly copy: string;
+  readonly copyBytes: number;
+}
+
+async function openRam(
+  options: OpenOptions,
+  parts: RamParts,
+): Promise<Pick<LiveState, "path" | "isRam" | "durableIndex">> {
+  const { logger } = options;
+  const identity =
+    `${options.identity.clusterId.toHex()} ${options.identity.incarnation.toHex()}\n`;
+  const durableIndex = peek(parts.library, parts.copy).record.appliedIndex;
+  const folder = chooseFolder(options, parts);
+  const path = livePath(folder.path);
+  if (folder.isRam && isLiveFolderOf(folder.path, identity)) {
+    const state = tryPeek(parts.library, path);
+    const isUsable = state !== undefined && state.index >= durableIndex &&
+      await options.verifyHistory(state);
+    if (isUsable) {
+      logger.info("State found in memory", { path, index: state.index });
+      return { path, isRam: true, durableIndex };
+    }
+    logger.warn("State in memory is not usable: it is built anew", { path });
+  }
+  makeLiveFolder(folder.path);
+  copyState(parts.library, { from: parts.copy, to: path, isDurable: false });
+  if (folder.isRam) writeLiveIdentity(folder.path, identity);
+  logger.info("State built from its copy", { path, index: durableIndex });
+  return { path, isRam: folder.isRam, durableIndex };
+}
+
+/** Memory if there is room and the folder is ours, otherwise the data directory. */
+function chooseFolder(
+  options: OpenOptions,
+  parts: RamParts,
+): { readonly path: string; readonly isRam: boolean } {
+  const { dataDirectory, logger } = options;
+  const ramDirectory = options.ramDirectory ?? RAM_DIRECTORY;
+  const fallback = { path: fallbackFolder(dataDirectory), isRam: false };
+  const reason = reasonAgainst(ramDirectory, { dataDirectory, copyBytes: parts.copyBytes });
+  if (reason === undefined) {
+    return { path: ramFolder({ ramDirectory, dataDirectory }), isRam: true };
+  }
+  logger.warn("State is kept in the data directory rather than in memory", { reason });
+  return fallback;
+}
+
+function reasonAgainst(
+  ramDirectory: string,
+  state: { readonly dataDirectory: string; readonly copyBytes: number },
+): string | undefined {
+  const parent = inspectFolder(ramDirectory);
+  if (parent === "missing") return `${ramDirectory} does not exist`;
+  const folder = ramFolder({ ramDirectory, dataDirectory: state.dataDirectory });
+  const kind = inspectFolder(folder);
+  if (kind === "foreign") return `${folder} is not this user's alone`;
+  // What is there already counts as room: it is used, or replaced.
+  if (kind === "ours") return undefined;
+  const needed = RAM_GROWTH_FACTOR * state.copyBytes + FREE_BYTES_MIN + BALLAST_BYTES;
+  const free = freeBytesOf(ramDirectory);
+  return free >= needed ? undefined : `${ramDirectory} has ${free} of ${needed} bytes free`;
+}
+
+/** What a state file says; its connection is closed again. */
+function peek(library: Library, path: string): ReturnType<typeof readState> {
+  using connection = Connection.open(library, { path, mode: "readwrite", noFollow: true });
+  setSwitches(connection, { noCheckpointOnClose: true });
+  return readState(connection);
+}
+
+/** As `peek`, for a file that may be anything: undefined when it is no state. */
+function tryPeek(library: Library, path: string): AppliedState | undefined {
+  try {
+    const { record, identity } = peek(library, path);
+    return {
+      index: logIndex(record.appliedIndex),
+      term: term(record.appliedTerm),
+      entryChain: entryChainText(record.entryChain),
+      configuration: identity.configuration,
+    };
+  } catch (error) {
+    if (error instanceof SqliteError || error instanceof FatalError) return undefined;
+    throw error;
+  }
+}
+
+function isEqual(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, at) => byte === right[at]);
+}

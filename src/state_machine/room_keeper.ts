@@ -1,0 +1,83 @@
+/**
+ * Sees a full file system coming (rule A3): new writes are refused while there is little room, before
+ * they are proposed; and on tmpfs, where even DELETE and a checkpoint fail when nothing is left, a
+ * ballast file is given up to get them through. It is taken up again when there is room.
+ * Touches no file of SQLite's (rule S1).
+ */
+import { closeSync, openSync, statfsSync, unlinkSync, writeSync } from "node:fs";
+import { BALLAST_BYTES, FREE_BYTES_MIN } from "./limits.ts";
+
+/** How often the room is looked at, and asked for again when it was short. */
+const LOOK_MS = 250;
+const CHUNK_BYTES = 1024 * 1024;
+const BALLAST_NAME = "ballast";
+
+/** See the file's header. One per writer. */
+export class RoomKeeper {
+  readonly #directory: string;
+  readonly #nowMs: () => number;
+  readonly #freeBytes: () => number;
+  readonly #wantsBallast: boolean;
+  #hasBallast = false;
+  #lookedMs = -Infinity;
+  #hasRoom = true;
+
+  constructor(options: {
+    /** The folder of the live file. */
+    readonly directory: string;
+    /** Whether it is in memory. */
+    readonly isRam: boolean;
+    readonly nowMs: () => number;
+    /** For tests; the file system's own answer when left out. */
+    readonly freeBytes?: () => number;
+  }) {
+    this.#directory = options.directory;
+    this.#nowMs = options.nowMs;
+    this.#freeBytes = options.freeBytes ?? (() => freeBytesOf(options.directory));
+    this.#wantsBallast = options.isRam;
+  }
+
+  /** Whether new writes should still be accepted. Cheap: it looks now and then. */
+  hasRoom(): boolean {
+    const now = this.#nowMs();
+    if (now - this.#lookedMs < LOOK_MS) return this.#hasRoom;
+    this.#lookedMs = now;
+    const free = this.#freeBytes();
+    this.#hasRoom = free >= FREE_BYTES_MIN;
+    if (free >= FREE_BYTES_MIN + BALLAST_BYTES) this.#takeBallast();
+    return this.#hasRoom;
+  }
+
+  /** After SQLite found the file system full: makes room if it can. */
+  giveUpBallast(): void {
+    this.#lookedMs = -Infinity;
+    if (!this.#hasBallast) return;
+    unlinkSync(this.#path);
+    this.#hasBallast = false;
+  }
+
+  get #path(): string {
+    return `${this.#directory}/${BALLAST_NAME}`;
+  }
+
+  #takeBallast(): void {
+    if (this.#hasBallast || !this.#wantsBallast) return;
+    const file = openSync(this.#path, "w", 0o600);
+    try {
+      const zeros = new Uint8Array(CHUNK_BYTES);
+      for (let size = 0; size < BALLAST_BYTES; size += writeSync(file, zeros));
+      this.#hasBallast = true;
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "ENOSPC")) throw error;
+      unlinkSync(this.#path);
+    } finally {
+      closeSync(file);
+    }
+  }
+}
+
+/** Bytes that may still be written to the file system that holds a folder. */
+export function freeBytesOf(directory: string): number {
+  const facts = statfsSync(directory);
+  return facts.bavail * facts.bsize;
+}

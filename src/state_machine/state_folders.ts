@@ -1,0 +1,142 @@
+/**
+ * Where state lies on the file system; names, folders and their durability, never the content of a
+ * database file (rule S1).
+ *
+ *   DATA_DIR/state/GENERATION/db.sqlite   disk mode: the live file; RAM mode: its newest durable copy
+ *   RAM_DIR/dust-HASH/db.sqlite           RAM mode: the live file; HASH is of DATA_DIR's real path
+ *   RAM_DIR/dust-HASH/identity            whose it is (rule S4: never in the replicated tables)
+ *   DATA_DIR/state/live/db.sqlite         RAM mode without tmpfs: rebuilt at each start
+ */
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { userInfo } from "node:os";
+import { FatalError } from "../base/errors.ts";
+import { joinPath } from "../os/file_system.ts";
+
+const FILE_NAME = "db.sqlite";
+const IDENTITY_NAME = "identity";
+const LIVE_NAME = "live";
+const PRIVATE_MODE = 0o700;
+const GENERATION_PATTERN = /^[1-9]\d{0,15}$/;
+
+/** One generation of one data directory. */
+export interface GenerationPlace {
+  readonly dataDirectory: string;
+  readonly generation: number;
+}
+
+/** The state file of a generation. */
+export function generationPath(place: GenerationPlace): string {
+  return joinPath(generationFolder(place), FILE_NAME);
+}
+
+function stateFolder(dataDirectory: string): string {
+  return joinPath(dataDirectory, "state");
+}
+
+function generationFolder({ dataDirectory, generation }: GenerationPlace): string {
+  return joinPath(stateFolder(dataDirectory), String(generation));
+}
+
+/** Makes an empty folder for a generation, in place of what an unfinished try has left. @returns its file's path. */
+export function prepareGeneration(place: GenerationPlace): string {
+  const folder = generationFolder(place);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
+  return generationPath(place);
+}
+
+/** Makes the names of a generation durable; its file's content is SQLite's to sync. */
+export function syncGeneration(place: GenerationPlace): void {
+  syncFolder(generationFolder(place));
+  syncFolder(stateFolder(place.dataDirectory));
+  syncFolder(place.dataDirectory);
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** Deletes all generations but one. None of them may be open. */
+export function keepGeneration(place: GenerationPlace): void {
+  const folder = stateFolder(place.dataDirectory);
+  for (const name of readdirSync(folder)) {
+    if (!GENERATION_PATTERN.test(name) || name === String(place.generation)) continue;
+    rmSync(joinPath(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** Size of a file in bytes. @throws {FatalError} when it is missing: the log names it. */
+export function requireFile(path: string): number {
+  const facts = statSync(path, { throwIfNoEntry: false });
+  if (facts === undefined) throw new FatalError(65, `Cannot start: ${path} is missing`);
+  return facts.size;
+}
+
+/** A folder in memory for the live file of a data directory. */
+export function ramFolder(options: {
+  readonly ramDirectory: string;
+  readonly dataDirectory: string;
+}): string {
+  const realPath = realpathSync(options.dataDirectory);
+  const hash = createHash("sha256").update(realPath).digest("hex").slice(0, 16);
+  return joinPath(options.ramDirectory, `dust-${hash}`);
+}
+
+/** The folder for a live file that finds no room in memory. */
+export function fallbackFolder(dataDirectory: string): string {
+  return joinPath(stateFolder(dataDirectory), LIVE_NAME);
+}
+
+/** The live file in a folder. */
+export function livePath(folder: string): string {
+  return joinPath(folder, FILE_NAME);
+}
+
+/**
+ * Whether a folder is ours alone: made by this user, for nobody else, and no link (rule S3).
+ * @returns "missing" when there is none.
+ */
+export function inspectFolder(folder: string): "ours" | "missing" | "foreign" {
+  const facts = lstatSync(folder, { throwIfNoEntry: false });
+  if (facts === undefined) return "missing";
+  const isOurs = facts.isDirectory() && facts.uid === userInfo().uid &&
+    (facts.mode & 0o077) === 0;
+  return isOurs ? "ours" : "foreign";
+}
+
+/** Whether a folder holds a live file of this identity. */
+export function isLiveFolderOf(folder: string, identity: string): boolean {
+  const path = joinPath(folder, IDENTITY_NAME);
+  if (!existsSync(path) || !existsSync(livePath(folder))) return false;
+  return readFileSync(path, "utf8") === identity;
+}
+
+/** Makes an empty folder for a live file, in place of what is there. */
+export function makeLiveFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
+}
+
+/** Says whose a live file is, once it is complete: an unfinished one is nobody's. */
+export function writeLiveIdentity(folder: string, identity: string): void {
+  writeFileSync(joinPath(folder, IDENTITY_NAME), identity, { mode: 0o600 });
+}

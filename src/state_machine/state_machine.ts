@@ -1,0 +1,281 @@
+/**
+ * The replicated state as the node sees it (node/ports.ts): SQLite behind its writer and reader
+ * threads, on the main thread only bookkeeping and messages.
+ * Not here: how the live file is found or rebuilt (open_state.ts).
+ */
+import { assert } from "../base/assert.ts";
+import { FatalError, OperatingError } from "../base/errors.ts";
+import { type LogIndex, logIndex, term } from "../base/ids.ts";
+import type { QueryRequest, RequestBody } from "../command/request.ts";
+import type {
+  AppliedState,
+  ApplyEntry,
+  ApplyOutcome,
+  QueryOutcome,
+  SnapshotOutcome,
+  StateMachinePort,
+  StateMachineStats,
+} from "../node/ports.ts";
+import type { Clock } from "../os/clock.ts";
+import type { Library } from "../sqlite/library.ts";
+import type { LibraryLocation } from "../sqlite/loader.ts";
+import { packBatch } from "./apply_batch.ts";
+import type { CopyReply, CopyRequest } from "./copy_worker.ts";
+import { ReadGate } from "./read_gate.ts";
+import { ReaderPool } from "./reader_pool.ts";
+import { keepGeneration } from "./state_folders.ts";
+import { unpackAnswers, type WriterState } from "./writer_messages.ts";
+import { WriterThread } from "./writer_thread.ts";
+
+/** A live file that is ready to be opened by the threads. */
+export interface LiveState {
+  readonly library: Library;
+  readonly location: LibraryLocation;
+  readonly path: string;
+  readonly mode: "ram" | "disk";
+  /** Whether the live file lies in memory. */
+  readonly isRam: boolean;
+  readonly dataDirectory: string;
+  /** The generation that the log names. */
+  readonly generation: number;
+  /** RAM mode: the index that generation's copy holds. Disk mode: 0, it is synced when opened. */
+  readonly durableIndex: number;
+  readonly foreignKeys: boolean;
+}
+
+/** How to run it. */
+export interface StateMachineOptions {
+  readonly live: LiveState;
+  readonly readers: number;
+  readonly clock: Clock;
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Reasons that a voided entry is answered with. */
+const TIMEOUT_REASON = "execute timeout";
+const BUDGET_REASON = "statement was ended: it needs more steps than any write may take";
+
+/** See the file's header. Made by `openStateMachine`. */
+export class StateMachine implements StateMachinePort {
+  readonly #options: StateMachineOptions;
+  readonly #writer: WriterThread;
+  readonly #pool: ReaderPool;
+  #applied: AppliedState;
+  #durableIndex: LogIndex;
+  #generation: number;
+  #parkedTimeoutMs = 0;
+  #hasRoom = true;
+
+  /** Use `StateMachine.start`. */
+  constructor(options: StateMachineOptions, parts: {
+    readonly writer: WriterThread;
+    readonly pool: ReaderPool;
+    readonly state: WriterState;
+  }) {
+    this.#options = options;
+    this.#writer = parts.writer;
+    this.#pool = parts.pool;
+    this.#generation = options.live.generation;
+    this.#durableIndex = logIndex(options.live.durableIndex);
+    assert(parts.state.configuration !== undefined, "StateMachine: no configuration");
+    this.#applied = appliedState(parts.state, parts.state.configuration);
+  }
+
+  /** Starts the threads on a live file. */
+  static async start(options: StateMachineOptions): Promise<StateMachine> {
+    const { live, readers, clock, onFatal } = options;
+    const { library, location, path, foreignKeys } = live;
+    const gate = ReadGate.allocate();
+    const pool = new ReaderPool({
+      setup: { library, location, path, foreignKeys, gate },
+      readers,
+      clock,
+      onFatal,
+    });
+    const writer = new WriterThread({
+      onReadersInTheWay: () => pool.interruptOldest(),
+      onFatal,
+    });
+    const synchronous = live.mode === "disk" ? "normal" as const : "off" as const;
+    const { isRam } = live;
+    const { state } = await writer.ask("opened", (id) => ({
+      kind: "open",
+      id,
+      library: location,
+      path,
+      synchronous,
+      isRam,
+      gate,
+    }));
+    const machine = new StateMachine(options, { writer, pool, state });
+    if (live.mode === "disk") await machine.#sync();
+    return machine;
+  }
+
+  get applied(): AppliedState {
+    return this.#applied;
+  }
+
+  get durableIndex(): LogIndex {
+    return this.#durableIndex;
+  }
+
+  /** False while the file system of the live file has little room: new writes should be refused (rule A3). */
+  get hasRoom(): boolean {
+    return this.#hasRoom;
+  }
+
+  async apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome> {
+    assert(entries.length > 0, "StateMachine.apply: no entries");
+    const batch = packBatch(entries);
+    const reply = await this.#writer.ask(
+      "applied",
+      (id) => ({ kind: "apply", id, batch }),
+      [batch],
+    );
+    this.#advance(reply.state);
+    this.#hasRoom = reply.hasRoom;
+    const { parked, isDiskFull } = reply;
+    if (parked !== undefined) this.#parkedTimeoutMs = parked.timeoutMs;
+    return {
+      appliedIndex: this.#applied.index,
+      results: unpackAnswers(reply.answers),
+      parked: parked === undefined
+        ? undefined
+        : { index: logIndex(parked.index), timeoutMs: parked.timeoutMs },
+      diskFull: isDiskFull,
+    };
+  }
+
+  async tryParked(index: LogIndex): Promise<{ readonly ended: boolean; readonly reason: string }> {
+    const { isEnded } = await this.#writer.ask("tried", (id) => ({ kind: "try", id, index }));
+    const reason = this.#parkedTimeoutMs > 0 ? TIMEOUT_REASON : BUDGET_REASON;
+    return { ended: isEnded, reason };
+  }
+
+  verdict(options: {
+    readonly index: LogIndex;
+    readonly verdict: "run" | "void";
+    readonly reason: string;
+  }): void {
+    this.#writer.tell({ kind: "verdict", verdict: options });
+  }
+
+  async query(
+    request: QueryRequest,
+    options: { readonly unified: boolean },
+  ): Promise<QueryOutcome> {
+    return await this.#pool.query(request, options);
+  }
+
+  cancelQuery(id: number): void {
+    this.#pool.cancel(id);
+  }
+
+  async encodeExecute(options: {
+    readonly body: RequestBody;
+    readonly transaction: boolean;
+    readonly rows: boolean;
+    readonly timeoutMs: number;
+  }): Promise<Uint8Array | undefined> {
+    return await this.#pool.encode(options);
+  }
+
+  async snapshot(): Promise<SnapshotOutcome> {
+    const { live } = this.#options;
+    if (live.mode === "disk") {
+      const applied = this.#applied;
+      await this.#sync();
+      return { ...applied, generation: this.#generation };
+    }
+    const generation = this.#generation + 1;
+    const { location: library, path: from, dataDirectory } = live;
+    const copied = await copyOnThread({ library, from, dataDirectory, generation });
+    this.#generation = generation;
+    this.#durableIndex = logIndex(copied.index);
+    return { ...appliedState(copied, copied.configuration), generation };
+  }
+
+  releaseGenerations(generation: number): Promise<void> {
+    const { dataDirectory } = this.#options.live;
+    return Promise.resolve().then(() => keepGeneration({ dataDirectory, generation }));
+  }
+
+  async stats(): Promise<StateMachineStats> {
+    const { live } = this.#options;
+    const { stats } = await this.#writer.ask("stats", (id) => ({ kind: "stats", id }));
+    return {
+      path: live.path,
+      mode: live.mode,
+      databaseBytes: stats.databaseBytes,
+      walBytes: stats.walBytes,
+      sqliteVersion: versionText(live.library.versionNumber),
+      sqlitePinned: live.library.isPinned,
+      compileOptions: live.library.compileOptions,
+      readers: this.#pool.readers,
+      queriesInFlight: this.#pool.inFlight,
+      lastWriteIndex: stats.lastWriteIndex,
+      foreignKeys: stats.foreignKeys,
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+    await this.#writer.ask("closed", (id) => ({ kind: "close", id }));
+    this.#writer.end();
+  }
+
+  async #sync(): Promise<void> {
+    const { index } = await this.#writer.ask("synced", (id) => ({ kind: "sync", id }));
+    this.#durableIndex = logIndex(index);
+  }
+
+  #advance(state: WriterState): void {
+    if (state.index === this.#applied.index) return;
+    this.#applied = appliedState(state, state.configuration ?? this.#applied.configuration);
+  }
+}
+
+function appliedState(
+  state: { readonly index: number; readonly term: number; readonly entryChain: string },
+  configuration: Uint8Array,
+): AppliedState {
+  return {
+    index: logIndex(state.index),
+    term: term(state.term),
+    entryChain: state.entryChain,
+    configuration,
+  };
+}
+
+/** @throws {OperatingError} `disk_full`: nothing has changed. @throws {FatalError} */
+async function copyOnThread(
+  request: CopyRequest,
+): Promise<Extract<CopyReply, { readonly kind: "copied" }>> {
+  const { promise, resolve, reject } = Promise.withResolvers<CopyReply>();
+  const worker = new Worker(new URL("./copy_worker.ts", import.meta.url), {
+    type: "module",
+    name: "dust-copy",
+  });
+  worker.onmessage = ({ data }: MessageEvent<CopyReply>) => resolve(data);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    reject(new FatalError(74, `The copying thread has ended: ${event.message}`));
+  };
+  worker.postMessage(request);
+  const reply = await promise;
+  switch (reply.kind) {
+    case "copied":
+      return reply;
+    case "disk_full":
+      throw new OperatingError("disk_full", `Cannot copy the state: ${reply.message}`);
+    case "failed":
+      throw new FatalError(74, `Cannot copy the state: ${reply.message}`);
+  }
+}
+
+function versionText(versionNumber: number): string {
+  const major = Math.floor(versionNumber / 1_000_000);
+  const minor = Math.floor(versionNumber / 1000) % 1000;
+  return `${major}.${minor}.${versionNumber % 1000}`;
+}

@@ -1,0 +1,115 @@
+/**
+ * What the main thread and the writer thread say to each other. Every request with an `id` gets one
+ * reply with that id, in order; `fatal` ends the conversation.
+ * Results travel as one string with a table of lengths: a clone of many small strings costs more than
+ * the work.
+ */
+import type { LibraryLocation } from "../sqlite/loader.ts";
+import type { Verdict } from "./batch_runner.ts";
+import type { EntryAnswer } from "./entry_runner.ts";
+import type { Synchronous } from "./writer.ts";
+
+/** To the writer. */
+export type WriterRequest =
+  | {
+    readonly kind: "open";
+    readonly id: number;
+    readonly library: LibraryLocation;
+    readonly path: string;
+    readonly synchronous: Synchronous;
+    /** Whether the file lies in memory. */
+    readonly isRam: boolean;
+    /** The gate before each read (read_gate.ts). */
+    readonly gate: SharedArrayBuffer;
+  }
+  /** A packed batch, transferred. */
+  | { readonly kind: "apply"; readonly id: number; readonly batch: ArrayBuffer }
+  | { readonly kind: "try"; readonly id: number; readonly index: number }
+  | { readonly kind: "verdict"; readonly verdict: Verdict }
+  | { readonly kind: "sync"; readonly id: number }
+  | { readonly kind: "stats"; readonly id: number }
+  | { readonly kind: "close"; readonly id: number };
+
+/** Where the state stands, as it was last committed. */
+export interface WriterState {
+  readonly index: number;
+  readonly term: number;
+  readonly entryChain: string;
+  /** Set when it is not what the last reply said. */
+  readonly configuration: Uint8Array | undefined;
+}
+
+/** From the writer. */
+export type WriterReply =
+  | { readonly kind: "opened"; readonly id: number; readonly state: WriterState }
+  | {
+    readonly kind: "applied";
+    readonly id: number;
+    readonly state: WriterState;
+    readonly answers: PackedAnswers;
+    readonly parked: { readonly index: number; readonly timeoutMs: number } | undefined;
+    readonly isDiskFull: boolean;
+    /** False when there is little room left for more (rule A3). */
+    readonly hasRoom: boolean;
+  }
+  | { readonly kind: "tried"; readonly id: number; readonly isEnded: boolean }
+  | { readonly kind: "synced"; readonly id: number; readonly index: number }
+  | { readonly kind: "stats"; readonly id: number; readonly stats: WriterStats }
+  | { readonly kind: "closed"; readonly id: number }
+  /** Reads have held up the emptying of the `-wal` for too long: interrupt the oldest ones. */
+  | { readonly kind: "readers_in_the_way" }
+  | { readonly kind: "fatal"; readonly message: string; readonly exitStatus: 1 | 65 | 74 | 70 };
+
+/** Facts that only the writer knows. */
+export interface WriterStats {
+  readonly databaseBytes: number;
+  readonly walBytes: number;
+  readonly lastWriteIndex: number;
+  readonly foreignKeys: boolean;
+  readonly resultChain: string;
+  readonly lastTimeMs: number;
+}
+
+/** Answers as one text; a length per entry, with `NOBODY` and errors marked. */
+export interface PackedAnswers {
+  readonly text: string;
+  /** Length of each answer's text; `NOBODY`; or `ERROR_BASE - length` for an error of a whole entry. */
+  readonly lengths: Int32Array<ArrayBuffer>;
+}
+
+const NOBODY = -1;
+const ERROR_BASE = -2;
+
+/** Answers to text and lengths. */
+export function packAnswers(answers: readonly (EntryAnswer | undefined)[]): PackedAnswers {
+  const lengths = new Int32Array(answers.length);
+  const parts: string[] = [];
+  for (let at = 0; at < answers.length; at++) {
+    const answer = answers[at];
+    if (answer === undefined) lengths[at] = NOBODY;
+    else if (typeof answer === "string") {
+      lengths[at] = answer.length;
+      parts.push(answer);
+    } else {
+      lengths[at] = ERROR_BASE - answer.error.length;
+      parts.push(answer.error);
+    }
+  }
+  return { text: parts.length === 1 ? parts[0] ?? "" : parts.join(""), lengths };
+}
+
+/** The answers that were packed. */
+export function unpackAnswers(packed: PackedAnswers): (EntryAnswer | undefined)[] {
+  const { text, lengths } = packed;
+  const answers: (EntryAnswer | undefined)[] = new Array(lengths.length);
+  let at = 0;
+  for (let entry = 0; entry < lengths.length; entry++) {
+    const length = lengths[entry] as number;
+    if (length === NOBODY) continue;
+    const size = length >= 0 ? length : ERROR_BASE - length;
+    const part = text.substring(at, at + size);
+    answers[entry] = length >= 0 ? part : { error: part };
+    at += size;
+  }
+  return answers;
+}

@@ -1,0 +1,231 @@
+/**
+ * The writer thread's entry point: requests in, one at a time, replies out (writer_messages.ts).
+ *
+ * After an error that is no reply nothing more is done here: the connection may hold a lock, and only
+ * the end of the process gives it back (rule Q11).
+ */
+import { assert, AssertionError, unreachable } from "../base/assert.ts";
+import { entryChainText } from "../base/entry_chain.ts";
+import { FatalError } from "../base/errors.ts";
+import { parentPath } from "../os/file_system.ts";
+import { openLibrary } from "../sqlite/loader.ts";
+import { ApplyBatch } from "./apply_batch.ts";
+import type { BatchOutcome } from "./batch_runner.ts";
+import { WAL_GATE_RETRY_MS } from "./limits.ts";
+import { ReadGate } from "./read_gate.ts";
+import { RoomKeeper } from "./room_keeper.ts";
+import { WalKeeper } from "./wal_keeper.ts";
+import { Writer } from "./writer.ts";
+import {
+  packAnswers,
+  type WriterReply,
+  type WriterRequest,
+  type WriterState,
+  type WriterStats,
+} from "./writer_messages.ts";
+
+/** What this thread has once it was told to open. */
+interface Opened {
+  readonly writer: Writer;
+  readonly walKeeper: WalKeeper;
+  readonly roomKeeper: RoomKeeper;
+  readonly path: string;
+}
+
+/** An assertion or an unknown error: a bug of ours. */
+const BUG_EXIT_STATUS = 70;
+
+const nowMs = (): number => performance.now();
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+const sleepMs = (durationMs: number): void => {
+  Atomics.wait(sleeper, 0, 0, durationMs);
+};
+
+let opened: Opened | undefined;
+/** Why apply has stopped short, if it has: for a verdict on an entry of a batch, or for room. */
+let stop:
+  | {
+    readonly kind: "parked";
+    readonly batch: ApplyBatch;
+    readonly at: number;
+    readonly parked: { readonly index: number; readonly timeoutMs: number };
+  }
+  | { readonly kind: "full" }
+  | undefined;
+let isTidying = false;
+let configurationSent: Uint8Array | undefined;
+let isBroken = false;
+
+function reply(message: WriterReply, transfer: Transferable[] = []): void {
+  self.postMessage(message, { transfer });
+}
+
+function handle(request: WriterRequest): void {
+  switch (request.kind) {
+    case "open":
+      return handleOpen(request);
+    case "apply":
+      return handleApply(request.id, new ApplyBatch(request.batch));
+    case "try":
+      return handleTry(request.id, request.index);
+    case "verdict":
+      stop = undefined;
+      return require().writer.setVerdict(request.verdict);
+    case "sync":
+      return reply({ kind: "synced", id: request.id, index: require().writer.sync() });
+    case "stats":
+      return reply({ kind: "stats", id: request.id, stats: stats() });
+    case "close":
+      require().writer[Symbol.dispose]();
+      opened = undefined;
+      return reply({ kind: "closed", id: request.id });
+    default:
+      return unreachable(request);
+  }
+}
+
+function handleOpen(request: WriterRequest & { readonly kind: "open" }): void {
+  // Every local time is UTC, or 'localtime' would differ between replicas (fault S5).
+  Deno.env.set("TZ", "UTC");
+  const { path, synchronous, gate } = request;
+  const library = openLibrary(request.library);
+  const writer = new Writer({ library, path, synchronous, nowMs, sleepMs });
+  const walKeeper = new WalKeeper({
+    connection: writer.connection,
+    gate: new ReadGate(gate),
+    walBytes: () => sizeOf(`${path}-wal`),
+    nowMs,
+    sleepMs,
+    onReadersInTheWay: () => reply({ kind: "readers_in_the_way" }),
+  });
+  const directory = parentPath(path);
+  const roomKeeper = new RoomKeeper({ directory, isRam: request.isRam, nowMs });
+  opened = { writer, walKeeper, roomKeeper, path };
+  reply({ kind: "opened", id: request.id, state: state(writer) });
+}
+
+function handleApply(id: number, batch: ApplyBatch): void {
+  const { writer, walKeeper, roomKeeper } = require();
+  // Sent before its sender knew that apply has stopped short: it comes back untouched.
+  if (stop !== undefined && !isRetry(batch, writer)) {
+    return replyApplied(id, {
+      answers: [],
+      parked: parkedReply(),
+      isDiskFull: stop.kind === "full",
+    });
+  }
+  assert(batch.index(0) === writer.record.appliedIndex + 1, "writer_worker: batch is out of order");
+  stop = undefined;
+  const outcome = writer.apply(batch);
+  if (outcome.isDiskFull) {
+    roomKeeper.giveUpBallast();
+    stop = { kind: "full" };
+  } else if (outcome.parked !== undefined) {
+    stop = { kind: "parked", batch, at: outcome.answers.length, parked: outcome.parked };
+  }
+  replyApplied(id, outcome);
+  tidy(walKeeper);
+}
+
+/** After a full disk the same entries come again; a parked one waits for its verdict. */
+function isRetry(batch: ApplyBatch, writer: Writer): boolean {
+  return stop?.kind === "full" && batch.index(0) === writer.record.appliedIndex + 1;
+}
+
+function parkedReply(): BatchOutcome["parked"] {
+  return stop?.kind === "parked" ? stop.parked : undefined;
+}
+
+function handleTry(id: number, index: number): void {
+  assert(stop?.kind === "parked" && stop.parked.index === index, "writer_worker: not parked there");
+  const { isEnded } = require().writer.try(stop.batch, stop.at);
+  reply({ kind: "tried", id, isEnded });
+}
+
+function replyApplied(id: number, outcome: BatchOutcome): void {
+  const { writer, roomKeeper } = require();
+  const answers = packAnswers(outcome.answers);
+  const { parked, isDiskFull } = outcome;
+  reply({
+    kind: "applied",
+    id,
+    state: state(writer),
+    answers,
+    parked,
+    isDiskFull,
+    hasRoom: roomKeeper.hasRoom(),
+  }, [answers.lengths.buffer]);
+}
+
+/** While reads are waited for, the writer looks again even if no batch comes. */
+function tidy(walKeeper: WalKeeper): void {
+  walKeeper.tidy();
+  if (!walKeeper.isWaiting || isTidying) return;
+  isTidying = true;
+  setTimeout(() => {
+    isTidying = false;
+    guard(() => {
+      if (opened !== undefined) tidy(walKeeper);
+    });
+  }, WAL_GATE_RETRY_MS);
+}
+
+function state(writer: Writer): WriterState {
+  const { appliedIndex, appliedTerm, entryChain } = writer.record;
+  const configuration = writer.configuration;
+  const isNew = configuration !== configurationSent;
+  configurationSent = configuration;
+  return {
+    index: appliedIndex,
+    term: appliedTerm,
+    entryChain: entryChainText(entryChain),
+    configuration: isNew ? configuration : undefined,
+  };
+}
+
+function stats(): WriterStats {
+  const { writer, path } = require();
+  const { lastWriteIndex, foreignKeys, resultChain, lastTimeMs } = writer.record;
+  return {
+    databaseBytes: sizeOf(path),
+    walBytes: sizeOf(`${path}-wal`),
+    lastWriteIndex,
+    foreignKeys,
+    resultChain: entryChainText(resultChain),
+    lastTimeMs,
+  };
+}
+
+/** Looks without opening: closing the file would drop this process's locks on it (rule S1). */
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+function require(): Opened {
+  if (opened === undefined) throw new AssertionError("writer_worker: not open");
+  return opened;
+}
+
+/** Runs one piece of work; its failure is the end. */
+function guard(work: () => void): void {
+  if (isBroken) return;
+  try {
+    work();
+  } catch (error) {
+    isBroken = true;
+    const exitStatus = error instanceof FatalError ? error.exitStatus : BUG_EXIT_STATUS;
+    const message = error instanceof Error ? error.stack ?? error.message : String(error);
+    reply({
+      kind: "fatal",
+      message: error instanceof FatalError ? error.message : message,
+      exitStatus,
+    });
+  }
+}
+
+self.onmessage = (event: MessageEvent<WriterRequest>) => guard(() => handle(event.data));
