@@ -242,8 +242,8 @@ Deno.test("checkCommand() refuses counts that the bytes cannot hold before it wa
 });
 
 Deno.test("checkCommand() refuses versions, kinds and flags of newer builds", () => {
-  for (const offset of [0, 1, 2, 3, 4]) {
-    const payload = encodeCommand(execute([]));
+  for (const offset of [0, 1, 2, 3, 4, HEADER_BYTES]) {
+    const payload = encodeCommand(execute([{ sql: "", positional: [], named: [] }]));
     payload[offset] = 0x80;
     throws(() => checkCommand(payload), /Cannot decode command/, `offset ${offset}`);
   }

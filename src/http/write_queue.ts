@@ -7,6 +7,7 @@
  * Every request accepted ends: written, or refused QUEUE_ATTEMPTS_MAX times, or in an unknown state,
  * after which trying again could write it twice.
  */
+import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
 import { STATEMENTS_MAX } from "../command/limits.ts";
@@ -151,7 +152,7 @@ export class WriteQueue {
   }
 
   #start(): void {
-    if (this.#running || this.#queue.length === 0) return;
+    assert(!this.#running, "WriteQueue: a batch is running already");
     this.#running = true;
     runInBackground(this.#run(this.#takeBatch()), this.#crash);
   }
