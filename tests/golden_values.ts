@@ -176,7 +176,7 @@ const PARAMETER_VALUES: Block = {
     bound("1e-7", "real", '["real",1e-7]'),
     bound("-0.0", "real", '["real",-0]'),
     bound("0.1", "real", '["real",0.1]'),
-    bound("9223372036854775808", "real", '["real",9223372036854775808]'),
+    bound("9223372036854775808", "real", '["real",9223372036854776000]'),
     bound("true", "integer", '["integer",1]'),
     bound("false", "integer", '["integer",0]'),
     bound("null", "", '["null",null]'),
