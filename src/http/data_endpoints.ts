@@ -167,7 +167,7 @@ export class DataEndpoints {
     if (!noLeader && !(await this.#database.hasLeader())) {
       throw new OperatingError("not_leader", "leader not found");
     }
-    const queued = this.#queue.submit({ text, wait });
+    const queued = await this.#queue.submit({ text, wait, timeoutMs });
     if (wait) {
       this.#counters.add("queued_executions_wait");
       if (!(await this.#queue.written(queued, { timeoutMs }))) {

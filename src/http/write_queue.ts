@@ -25,7 +25,7 @@ import { formatDuration } from "../base/duration.ts";
 
 /** How the queue gathers requests; rqlited's `-write-queue-*` flags. */
 export interface WriteQueueSettings {
-  /** Requests that may wait; past it new ones are refused. */
+  /** Requests that may wait in the queue, and again as many for a place in it; then 503. */
   readonly capacity: number;
   /** Requests in one log entry. */
   readonly batchSize: number;
@@ -38,6 +38,8 @@ export interface WriteQueueSettings {
 /** A request in the queue. */
 export interface QueuedWrite {
   readonly sequenceNumber: bigint;
+  /** When it got its place, on the monotonic clock. Milliseconds. */
+  readonly addedMs: number;
   /** The statements between the brackets of their array; empty for a mere marker. */
   readonly statements: string;
   readonly statementCount: number;
@@ -62,6 +64,10 @@ export class WriteQueue {
   readonly #counters: Counters;
   readonly #crash: (error: unknown) => void;
   #queue: QueuedWrite[] = [];
+  /** Requests that wait for a place, oldest first. */
+  readonly #blocked = new Set<() => void>();
+  /** Places that were given to blocked requests which have not taken them yet. */
+  #reserved = 0;
   #nextSequenceNumber: bigint;
   #lastWritten = 0n;
   #timer: Timer | undefined;
@@ -94,12 +100,16 @@ export class WriteQueue {
   }
 
   /**
-   * Accepts a request. With `wait`, `[]` and `null` are markers: nothing to write, but `written` says
-   * when all before them is.
+   * Accepts a request, once there is a place. With `wait`, `[]` and `null` are markers: nothing to
+   * write, but `written` says when all before them is.
    * @throws {OperatingError} `bad_request` and others for a body that could not be written;
-   *   `too_large`; `overloaded` when the queue is full.
+   *   `too_large`; `overloaded` when no place comes free within `timeoutMs`, or too many wait for one.
    */
-  submit(request: { readonly text: string; readonly wait: boolean }): QueuedWrite {
+  async submit(request: {
+    readonly text: string;
+    readonly wait: boolean;
+    readonly timeoutMs: number;
+  }): Promise<QueuedWrite> {
     if (request.text.length > QUEUED_REQUEST_BYTES_MAX) {
       throw new OperatingError(
         "too_large",
@@ -109,21 +119,47 @@ export class WriteQueue {
     const text = request.text.trim();
     const isMarker = request.wait && /^(null|\[\s*\])$/.test(text);
     const statementCount = isMarker ? 0 : parseStatements({ kind: "json", text }).length;
-    if (this.#queue.length >= this.#settings.capacity) {
-      throw new OperatingError(
-        "overloaded",
-        `Cannot queue request: ${this.#queue.length} are waiting`,
-      );
+    if (this.#queue.length + this.#reserved >= this.#settings.capacity) {
+      await this.#waitForPlace(request.timeoutMs);
+      this.#reserved--;
     }
     const done = Promise.withResolvers<void>();
     // Whoever waits hears of it too; without this, a failure that nobody waits for would be an alarm.
     runInBackground(done.promise, () => this.#counters.add("queued_executions_failed"));
-    const sequenceNumber = ++this.#nextSequenceNumber;
-    const statements = isMarker ? "" : text.slice(1, -1);
-    const queued = { sequenceNumber, statements, statementCount, done };
+    const queued = {
+      sequenceNumber: ++this.#nextSequenceNumber,
+      addedMs: this.#clock.monotonicMs(),
+      statements: isMarker ? "" : text.slice(1, -1),
+      statementCount,
+      done,
+    };
     this.#queue.push(queued);
     this.#schedule();
     return queued;
+  }
+
+  /** Resolves with a place reserved. @throws {OperatingError} `overloaded` */
+  async #waitForPlace(timeoutMs: number): Promise<void> {
+    const overloaded = (): OperatingError =>
+      new OperatingError("overloaded", `Cannot queue request: ${this.#queue.length} are waiting`);
+    if (this.#blocked.size >= this.#settings.capacity) throw overloaded();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const timer = this.#clock.startTimer(timeoutMs, () => {
+      this.#blocked.delete(resolve);
+      reject(overloaded());
+    });
+    this.#blocked.add(resolve);
+    await promise;
+    timer.cancel();
+  }
+
+  #givePlaces(): void {
+    for (const resolve of this.#blocked) {
+      if (this.#queue.length + this.#reserved >= this.#settings.capacity) return;
+      this.#blocked.delete(resolve);
+      this.#reserved++;
+      resolve();
+    }
   }
 
   /** Waits for a request. @returns false when `timeoutMs` passes before. @throws what its batch threw. */
@@ -138,13 +174,16 @@ export class WriteQueue {
   }
 
   #schedule(): void {
-    if (this.#running || this.#queue.length === 0) return;
-    if (this.#queue.length >= this.#settings.batchSize) {
+    const [first] = this.#queue;
+    if (this.#running || first === undefined) return;
+    const { batchSize, timeoutMs } = this.#settings;
+    if (this.#queue.length >= batchSize) {
       this.#timer?.cancel();
       this.#timer = undefined;
       this.#start();
-    } else if (this.#timer === undefined && this.#settings.timeoutMs > 0) {
-      this.#timer = this.#clock.startTimer(this.#settings.timeoutMs, () => {
+    } else if (this.#timer === undefined && timeoutMs > 0) {
+      const waitedMs = this.#clock.monotonicMs() - first.addedMs;
+      this.#timer = this.#clock.startTimer(Math.max(timeoutMs - waitedMs, 0), () => {
         this.#timer = undefined;
         this.#start();
       });
@@ -169,7 +208,9 @@ export class WriteQueue {
       if (count > 0 && !fits) break;
       count++;
     }
-    return this.#queue.splice(0, count);
+    const batch = this.#queue.splice(0, count);
+    this.#givePlaces();
+    return batch;
   }
 
   async #run(batch: readonly QueuedWrite[]): Promise<void> {

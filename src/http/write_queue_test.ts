@@ -1,4 +1,4 @@
-import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { OperatingError } from "../base/errors.ts";
 import type { ExecuteRequest } from "../command/request.ts";
 import { Counters } from "./counters.ts";
@@ -39,24 +39,29 @@ function batches(database: FakeDatabase): string[] {
   return database.calls.map(({ argument }) => (argument as ExecuteRequest).body.text);
 }
 
-const now = { wait: false };
+const now = { wait: false, timeoutMs: 30_000 };
+const WAITING = { wait: true, timeoutMs: 30_000 };
 
-Deno.test("WriteQueue.submit() numbers from the time in nanoseconds, one by one", () => {
+Deno.test("WriteQueue.submit() numbers from the time in nanoseconds, one by one", async () => {
   const { queue } = setUp();
-  strictEqual(queue.submit({ text: '["a"]', ...now }).sequenceNumber, 1785000000000000001n);
-  strictEqual(queue.submit({ text: '["a"]', ...now }).sequenceNumber, 1785000000000000002n);
+  const first = await queue.submit({ text: '["a"]', ...now });
+  const second = await queue.submit({ text: '["a"]', ...now });
+  deepStrictEqual(
+    [first.sequenceNumber, second.sequenceNumber],
+    [1785000000000000001n, 1785000000000000002n],
+  );
 });
 
 Deno.test("WriteQueue writes a batch when it is full, else after the delay", async () => {
   const { queue, database, clock, counters } = setUp();
-  queue.submit({ text: ' [ "a", ["b",1] ] ', ...now });
-  queue.submit({ text: '["c"]', ...now });
+  await queue.submit({ text: ' [ "a", ["b",1] ] ', ...now });
+  await queue.submit({ text: '["c"]', ...now });
   await settle();
   deepStrictEqual(batches(database), []);
-  queue.submit({ text: '["d"]', ...now });
+  await queue.submit({ text: '["d"]', ...now });
   await settle();
   deepStrictEqual(batches(database), ['[ "a", ["b",1] ,"c","d"]']);
-  queue.submit({ text: '["e"]', ...now });
+  await queue.submit({ text: '["e"]', ...now });
   clock.advance(49);
   await settle();
   strictEqual(database.calls.length, 1);
@@ -76,8 +81,8 @@ Deno.test("WriteQueue runs one batch at a time, in order", async () => {
   const { queue, database } = setUp({ batchSize: 1 });
   const first = Promise.withResolvers<{ results: string; raftIndex: number }>();
   database.answer = () => first.promise;
-  queue.submit({ text: '["a"]', ...now });
-  queue.submit({ text: '["b"]', ...now });
+  await queue.submit({ text: '["a"]', ...now });
+  await queue.submit({ text: '["b"]', ...now });
   await settle();
   deepStrictEqual(batches(database), ['["a"]']);
   first.resolve({ results: "[]", raftIndex: 1 });
@@ -87,7 +92,7 @@ Deno.test("WriteQueue runs one batch at a time, in order", async () => {
 
 Deno.test("WriteQueue hands on its setting for transactions", async () => {
   const { queue, database, clock } = setUp({ transaction: true });
-  queue.submit({ text: '["a"]', ...now });
+  await queue.submit({ text: '["a"]', ...now });
   clock.advance(50);
   await settle();
   deepStrictEqual(database.calls[0]?.argument, {
@@ -98,41 +103,66 @@ Deno.test("WriteQueue hands on its setting for transactions", async () => {
   });
 });
 
-Deno.test("WriteQueue.submit() refuses what could never be written", () => {
+Deno.test("WriteQueue.submit() refuses what could never be written", async () => {
   const { queue } = setUp();
-  const refused = (text: string, options: { wait: boolean }, expected: RegExp): void =>
-    throws(() => queue.submit({ text, ...options }), expected, text);
-  refused("[]", now, /no statements/);
-  refused("null", now, /invalid request/);
-  refused("{}", { wait: true }, /invalid request/);
-  refused('["a"', now, /invalid JSON body/);
-  refused('["PRAGMA journal_mode=off"]', now, /disallowed pragma/);
-  refused(`["${"x".repeat(QUEUED_REQUEST_BYTES_MAX)}"]`, now, /over 1048576 bytes/);
+  const refused = (text: string, options: typeof now, expected: RegExp): Promise<void> =>
+    rejects(queue.submit({ text, ...options }), expected, text);
+  await refused("[]", now, /no statements/);
+  await refused("null", now, /invalid request/);
+  await refused("{}", WAITING, /invalid request/);
+  await refused('["a"', now, /invalid JSON body/);
+  await refused('["PRAGMA journal_mode=off"]', now, /disallowed pragma/);
+  await refused(`["${"x".repeat(QUEUED_REQUEST_BYTES_MAX)}"]`, now, /over 1048576 bytes/);
 });
 
-Deno.test("WriteQueue.submit() refuses when it is full, and says so", async () => {
-  const { queue, database } = setUp({ capacity: 2, batchSize: 100 });
-  queue.submit({ text: '["a"]', ...now });
-  queue.submit({ text: '["b"]', ...now });
-  throws(
-    () => queue.submit({ text: '["c"]', ...now }),
-    (error) => error instanceof OperatingError && error.code === "overloaded",
+const isOverloaded = (error: unknown): boolean =>
+  error instanceof OperatingError && error.code === "overloaded";
+
+Deno.test("WriteQueue.submit() waits for a place, and numbers in the order of places", async () => {
+  const { queue, database } = setUp({ capacity: 2, batchSize: 2 });
+  const first = Promise.withResolvers<{ results: string; raftIndex: number }>();
+  database.answer = () => first.promise;
+  const submitted = ["a", "b", "c", "d", "e", "f"].map((sql) =>
+    queue.submit({ text: `["${sql}"]`, ...now })
   );
   await settle();
-  deepStrictEqual(batches(database), []);
+  deepStrictEqual(batches(database), ['["a","b"]']);
+  await rejects(queue.submit({ text: '["g"]', ...now }), isOverloaded);
+  first.resolve({ results: "[]", raftIndex: 1 });
+  const numbers = (await Promise.all(submitted)).map(({ sequenceNumber }) => sequenceNumber);
+  deepStrictEqual(numbers, numbers.toSorted());
+  await settle();
+  deepStrictEqual(batches(database), ['["a","b"]', '["c","d"]', '["e","f"]']);
+});
+
+Deno.test("WriteQueue.submit() gives up waiting for a place after its timeout", async () => {
+  const { queue, database, clock } = setUp({ capacity: 1, batchSize: 100, timeoutMs: 5000 });
+  await queue.submit({ text: '["a"]', ...now });
+  const late = rejects(queue.submit({ text: '["b"]', wait: false, timeoutMs: 1000 }), isOverloaded);
+  clock.advance(1000);
+  await late;
+  clock.advance(4000);
+  await settle();
+  deepStrictEqual(batches(database), ['["a"]']);
+  await queue.submit({ text: '["c"]', ...now });
+  clock.advance(5000);
+  await settle();
+  deepStrictEqual(batches(database), ['["a"]', '["c"]']);
 });
 
 Deno.test("WriteQueue.written() says when all before a marker is written", async () => {
   for (const marker of ["[]", "null", " [ ] "]) {
     const { queue, database, clock } = setUp();
-    queue.submit({ text: '["a"]', ...now });
-    const waiting = queue.written(queue.submit({ text: marker, wait: true }), { timeoutMs: 1000 });
+    await queue.submit({ text: '["a"]', ...now });
+    const outcome = queue.written(await queue.submit({ text: marker, ...WAITING }), {
+      timeoutMs: 1000,
+    });
     clock.advance(50);
-    ok(await waiting);
+    ok(await outcome);
     deepStrictEqual(batches(database), ['["a"]']);
   }
   const { queue, database, clock } = setUp();
-  const alone = queue.written(queue.submit({ text: "[]", wait: true }), { timeoutMs: 1000 });
+  const alone = queue.written(await queue.submit({ text: "[]", ...WAITING }), { timeoutMs: 1000 });
   clock.advance(50);
   ok(await alone);
   deepStrictEqual(batches(database), []);
@@ -140,10 +170,10 @@ Deno.test("WriteQueue.written() says when all before a marker is written", async
 
 Deno.test("WriteQueue.written() gives up after its timeout, and the write goes on", async () => {
   const { queue, database, clock } = setUp({ timeoutMs: 5000 });
-  const queued = queue.submit({ text: '["a"]', wait: true });
-  const waiting = queue.written(queued, { timeoutMs: 1000 });
+  const queued = await queue.submit({ text: '["a"]', ...WAITING });
+  const outcome = queue.written(queued, { timeoutMs: 1000 });
   clock.advance(1000);
-  ok(!await waiting);
+  ok(!await outcome);
   clock.advance(4000);
   await settle();
   deepStrictEqual(batches(database), ['["a"]']);
@@ -152,27 +182,29 @@ Deno.test("WriteQueue.written() gives up after its timeout, and the write goes o
 Deno.test("WriteQueue tries again while nothing has happened", async () => {
   const { queue, database, clock } = setUp({ batchSize: 1 });
   database.answer = new OperatingError("not_leader", "leader not found");
-  const waiting = queue.written(queue.submit({ text: '["a"]', wait: true }), { timeoutMs: 90_000 });
+  const outcome = queue.written(await queue.submit({ text: '["a"]', ...WAITING }), {
+    timeoutMs: 90_000,
+  });
   await settle();
   clock.advance(QUEUE_RETRY_DELAY_MS);
   await settle();
   strictEqual(database.calls.length, 2);
   database.answer = { results: "[]", raftIndex: 1 };
   clock.advance(QUEUE_RETRY_DELAY_MS);
-  ok(await waiting);
+  ok(await outcome);
   strictEqual(database.calls.length, 3);
 });
 
 Deno.test("WriteQueue ends a batch that keeps being refused", async () => {
   const { queue, database, clock, counters } = setUp({ batchSize: 1 });
   database.answer = new OperatingError("disk_full", "no room");
-  const queued = queue.submit({ text: '["a"]', wait: true });
-  const waiting = rejects(queue.written(queued, { timeoutMs: 1e9 }), /no room/);
+  const queued = await queue.submit({ text: '["a"]', ...WAITING });
+  const outcome = rejects(queue.written(queued, { timeoutMs: 1e9 }), /no room/);
   for (let attempt = 0; attempt < QUEUE_ATTEMPTS_MAX; attempt++) {
     await settle();
     clock.advance(QUEUE_RETRY_DELAY_MS);
   }
-  await waiting;
+  await outcome;
   strictEqual(database.calls.length, QUEUE_ATTEMPTS_MAX);
   strictEqual(counters.facts()["queued_executions_failed"], 1);
 });
@@ -180,17 +212,17 @@ Deno.test("WriteQueue ends a batch that keeps being refused", async () => {
 Deno.test("WriteQueue does not repeat what may have happened, and goes on behind it", async () => {
   const { queue, database } = setUp({ batchSize: 1 });
   database.answer = new OperatingError("outcome_unknown", "leadership lost");
-  const queued = queue.submit({ text: '["a"]', wait: true });
+  const queued = await queue.submit({ text: '["a"]', ...WAITING });
   await rejects(queue.written(queued, { timeoutMs: 1000 }), /leadership lost/);
   database.answer = { results: "[]", raftIndex: 1 };
-  ok(await queue.written(queue.submit({ text: '["b"]', wait: true }), { timeoutMs: 1000 }));
+  ok(await queue.written(await queue.submit({ text: '["b"]', ...WAITING }), { timeoutMs: 1000 }));
   deepStrictEqual(batches(database), ['["a"]', '["b"]']);
 });
 
 Deno.test("WriteQueue passes a bug on to the crash handler", async () => {
   const { queue, database, crashes } = setUp({ batchSize: 1 });
   database.answer = new Error("bug");
-  queue.submit({ text: '["a"]', ...now });
+  await queue.submit({ text: '["a"]', ...now });
   await settle();
   deepStrictEqual(crashes, [database.answer]);
 });
