@@ -28,6 +28,10 @@ async function run({ argv, environment }: Invocation): Promise<number> {
       const { shell } = await import("./src/cli/shell.ts");
       return await shell(rest, environment);
     }
+    case "bench": {
+      const { bench } = await import("./src/cli/bench.ts");
+      return await bench(rest);
+    }
     case "--help":
     case "-help":
     case "-h":

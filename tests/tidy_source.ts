@@ -72,7 +72,7 @@ export function describeFinding(finding: Finding): string {
 
 /** Whether the file holds tests or serves only them. */
 export function isTestPath(path: string): boolean {
-  return path.startsWith("tests/") || /_(test|bench)\.ts$/.test(path);
+  return path.startsWith("tests/") || /(_test|_bench|\/testing)\.ts$/.test(path);
 }
 
 function* listFiles(root: string, part: string): Generator<string> {
