@@ -104,10 +104,11 @@ export class ReaderPool {
 
   /** Ends the reads that have held up the `-wal` for so long that it cannot be emptied (rule D3). */
   interruptOldest(): void {
-    const limitMs = this.#options.clock.monotonicMs() - WAL_GATE_MS_MAX;
     for (const thread of this.#threads) {
       const query = this.#byTicket.get(thread.currentTicket);
-      if (query !== undefined && thread.isHeldUp(limitMs)) this.#stop(query, STOP.inTheWay);
+      if (query !== undefined && thread.heldUpMs >= WAL_GATE_MS_MAX) {
+        this.#stop(query, STOP.inTheWay);
+      }
     }
   }
 
@@ -168,20 +169,22 @@ export class ReaderPool {
       if (thread === undefined) break;
       const batch = this.#takeBatch();
       for (const { ticket } of batch) this.#owners.set(ticket, thread);
-      thread.post(batch, this.#options.clock.monotonicMs());
+      thread.post(batch);
     }
     if (this.#byTicket.size > 0) this.#startTimer();
   }
 
   /** The least busy thread that is not held up; a new one when there may be one more. */
   #choose(): ReaderThread | undefined {
-    const sinceMs = this.#options.clock.monotonicMs() - READER_HELD_UP_MS;
-    const free = this.#threads.filter((thread) => !thread.isHeldUp(sinceMs));
-    const [best] = free.toSorted((left, right) => left.batches.length - right.batches.length);
+    let best: ReaderThread | undefined;
+    for (const thread of this.#threads) {
+      if (thread.heldUpMs > 0) continue;
+      if (best === undefined || thread.batches.length < best.batches.length) best = thread;
+    }
     if (best !== undefined && best.batches.length === 0) return best;
-    const mayGrow = this.#threads.length < this.#options.readers ||
-      (free.length === 0 && this.#threads.length < this.#options.readers + READERS_EXTRA_MAX);
-    if (mayGrow) return this.#startThread();
+    const { readers } = this.#options;
+    const countMax = best === undefined ? readers + READERS_EXTRA_MAX : readers;
+    if (this.#threads.length < countMax) return this.#startThread();
     return best !== undefined && best.batches.length < READER_BATCHES_IN_FLIGHT_MAX
       ? best
       : undefined;
@@ -319,7 +322,8 @@ export class ReaderPool {
     const nowMs = this.#options.clock.monotonicMs();
     for (const thread of this.#threads) {
       this.#stopOn(thread);
-      if (thread.isHeldUp(nowMs - READER_HELD_UP_MS)) this.#takeBack(thread);
+      thread.look(READER_HELD_UP_MS);
+      if (thread.heldUpMs > 0) this.#takeBack(thread);
     }
     this.#retire(nowMs);
     if (this.#waiting.length > 0) this.#flush();
@@ -339,7 +343,7 @@ export class ReaderPool {
   #takeBack(thread: ReaderThread): void {
     const current = thread.currentTicket;
     if (current === 0) return;
-    for (const { queries } of thread.batches) {
+    for (const queries of thread.batches) {
       for (const query of queries) {
         const { ticket } = query;
         if (ticket === current || query.isStreaming || !this.#byTicket.has(ticket)) continue;

@@ -18,18 +18,14 @@ export interface ReaderSetup {
   readonly gate: SharedArrayBuffer;
 }
 
-/** Queries that were posted together. */
-export interface PostedBatch {
-  readonly queries: readonly PendingQuery[];
-  readonly postedMs: number;
-}
-
 /** See the file's header. */
 export class ReaderThread {
   /** Posted and not answered to the end, oldest first. */
-  readonly batches: PostedBatch[] = [];
+  readonly batches: (readonly PendingQuery[])[] = [];
   /** Since when it has had nothing to do; undefined while it has. */
   idleSinceMs: number | undefined;
+  #seenTicket = 0;
+  #heldUpMs = 0;
   readonly #worker: Worker;
   readonly #library: Library;
   readonly #cells: Int32Array<SharedArrayBuffer>;
@@ -69,15 +65,22 @@ export class ReaderThread {
     return Atomics.load(this.#cells, CELL.current);
   }
 
-  /** Whether its oldest batch has been with it since before `sinceMs`. */
-  isHeldUp(sinceMs: number): boolean {
-    const [oldest] = this.batches;
-    return oldest !== undefined && oldest.postedMs <= sinceMs;
+  /** How long the query has been running that it was on at the last look, 0 for none. */
+  get heldUpMs(): number {
+    return this.#heldUpMs;
+  }
+
+  /** Looks which query runs; one that ran at the last look too is long, whatever else keeps the machine busy. */
+  look(elapsedMs: number): void {
+    const ticket = this.currentTicket;
+    const isSame = ticket !== 0 && ticket === this.#seenTicket;
+    this.#heldUpMs = isSame ? this.#heldUpMs + elapsedMs : 0;
+    this.#seenTicket = ticket;
   }
 
   /** Hands it a batch. */
-  post(queries: readonly PendingQuery[], nowMs: number): void {
-    this.batches.push({ queries, postedMs: nowMs });
+  post(queries: readonly PendingQuery[]): void {
+    this.batches.push(queries);
     this.idleSinceMs = undefined;
     const list: (number | string)[] = [];
     for (const { ticket, flags, timeoutMs, text } of queries) {

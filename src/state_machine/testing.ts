@@ -1,0 +1,139 @@
+/**
+ * For tests of this room: commands as entries, and a writer on a fresh state file. Product code does
+ * not import this file.
+ */
+import { logIndex, term } from "../base/ids.ts";
+import { CommandEncoder } from "../command/command_encoder.ts";
+import type { Statement } from "../command/command.ts";
+import type { NamedValue, Value } from "../command/value.ts";
+import type { ApplyEntry } from "../node/ports.ts";
+import { testLibrary } from "../sqlite/testing.ts";
+import { ApplyBatch, packBatch } from "./apply_batch.ts";
+import type { BatchOutcome } from "./batch_runner.ts";
+import { createStateFile } from "./state_file.ts";
+import { Writer } from "./writer.ts";
+
+/** A statement in short: SQL, or SQL with positional values. */
+export type ShortStatement =
+  | string
+  | readonly [string, ...Value[]]
+  | { readonly sql: string; readonly named: readonly NamedValue[] };
+
+/** How an entry runs and answers; what is left out is off. */
+export interface EntrySettings {
+  readonly transaction?: boolean;
+  readonly rows?: boolean;
+  readonly timeoutMs?: number;
+  /** Undefined: nobody waits. */
+  readonly format?: number | undefined;
+  readonly nowMs?: number;
+  readonly seed?: bigint;
+  readonly lastWriteIndexMax?: number;
+}
+
+export const CLUSTER_ID: Uint8Array<ArrayBuffer> = Uint8Array.from(
+  { length: 16 },
+  (_, at) => at + 1,
+);
+export const CONFIGURATION: Uint8Array<ArrayBuffer> = Uint8Array.of(1, 2, 3);
+/** The wall time of entry 0; each entry is a second later. */
+export const EPOCH_MS = Date.UTC(2024, 0, 1);
+const TERM = 1;
+
+const encoder = new CommandEncoder();
+
+/** An entry that executes statements. */
+export function entry(
+  index: number,
+  statements: readonly ShortStatement[],
+  settings: EntrySettings = {},
+): ApplyEntry {
+  const { transaction = false, rows = false, timeoutMs = 0, lastWriteIndexMax } = settings;
+  const payload = encoder.encode({
+    kind: "execute",
+    options: {
+      transaction,
+      rows,
+      timeoutMs,
+      ...(lastWriteIndexMax === undefined ? {} : { lastWriteIndexMax }),
+    },
+    nowMs: settings.nowMs ?? EPOCH_MS + index * 1000,
+    seed: settings.seed ?? BigInt(index) * 0x9e37_79b9_7f4a_7c15n & 0xffff_ffff_ffff_ffffn,
+    statements: statements.map(fullStatement),
+  });
+  return {
+    index: logIndex(index),
+    term: term(TERM),
+    kind: "normal",
+    payload,
+    format: "format" in settings ? settings.format : 0,
+    configuration: undefined,
+  };
+}
+
+function fullStatement(statement: ShortStatement): Statement {
+  if (typeof statement === "string") return { sql: statement, positional: [], named: [] };
+  if ("sql" in statement) return { sql: statement.sql, positional: [], named: statement.named };
+  const [sql, ...positional] = statement;
+  return { sql, positional, named: [] };
+}
+
+/** Makes a fresh state file. */
+export function createTestState(
+  path: string,
+  options: { readonly foreignKeys?: boolean } = {},
+): void {
+  createStateFile(testLibrary(), {
+    path,
+    identity: { clusterId: CLUSTER_ID, configuration: CONFIGURATION },
+    foreignKeys: options.foreignKeys ?? false,
+  });
+}
+
+/** Opens the writer of a state file. */
+export function openTestWriter(path: string): Writer {
+  return new Writer({
+    library: testLibrary(),
+    path,
+    synchronous: "off",
+    nowMs: () => performance.now(),
+    sleepMs: () => {},
+  });
+}
+
+/** Applies entries as one batch. */
+export function applyAll(writer: Writer, entries: readonly ApplyEntry[]): BatchOutcome {
+  return writer.apply(new ApplyBatch(packBatch(entries)));
+}
+
+/** A writer that numbers what it is given. Close it with `using`. */
+export class TestWriter implements Disposable {
+  readonly writer: Writer;
+
+  constructor(path: string, options: { readonly foreignKeys?: boolean } = {}) {
+    createTestState(path, options);
+    this.writer = openTestWriter(path);
+  }
+
+  /** The index that the next entry gets. */
+  get nextIndex(): number {
+    return this.writer.record.appliedIndex + 1;
+  }
+
+  /** Applies one entry. @returns its answer as text, an error of the whole entry with `!` before it. */
+  run(statements: readonly ShortStatement[], settings: EntrySettings = {}): string {
+    const { answers } = applyAll(this.writer, [entry(this.nextIndex, statements, settings)]);
+    const [answer] = answers;
+    return typeof answer === "string" ? answer : answer === undefined ? "" : `!${answer.error}`;
+  }
+
+  /** Runs one query as a write would, and gives its rows as text. */
+  rows(sql: string): string {
+    const text = this.run([sql], { rows: true });
+    return /"values":(\[.*\])\}\]$/s.exec(text)?.[1] ?? text;
+  }
+
+  [Symbol.dispose](): void {
+    this.writer[Symbol.dispose]();
+  }
+}
