@@ -2,11 +2,9 @@
  * Appends as they arrive at a follower (Raft figure 2, AppendEntries): the log takes them, or the answer
  * says where the leader should try next.
  */
-import { type LogIndex, logIndex } from "../base/ids.ts";
+import { logIndex } from "../base/ids.ts";
 import type { AppendMessage } from "./message.ts";
-import { sendSnapshotRequest } from "./snapshot.ts";
 import type { RaftState } from "./state.ts";
-import type { Entry } from "./types.ts";
 
 /** The sender is known to lead this term. */
 export function handleAppend(state: RaftState, message: AppendMessage): void {
@@ -17,22 +15,14 @@ export function handleAppend(state: RaftState, message: AppendMessage): void {
     state.acceptAppend({ to: leader, index: log.commit });
     return;
   }
-  const entries = entriesToTake(state, message);
-  if (entries === undefined) return sendSnapshotRequest(state);
   const prev = { index: prevIndex, term: prevTerm };
-  const verified = log.maybeAppend({ prev, entries, commit: message.commit });
+  const { entries, commit } = message;
+  const verified = log.maybeAppend({ prev, entries, commit });
   if (verified !== undefined) {
     state.acceptAppend({ to: leader, index: verified });
     return;
   }
   rejectAppend(state, message);
-}
-
-/** While a snapshot is awaited the log does not grow, so that the snapshot can replace all of it. */
-function entriesToTake(state: RaftState, message: AppendMessage): readonly Entry[] | undefined {
-  if (state.snapshotRequest === 0) return message.entries;
-  if (message.prevIndex > state.snapshotRequest) return undefined;
-  return message.entries.slice(0, state.snapshotRequest - message.prevIndex);
 }
 
 /** Hints at the last place where the logs can still agree, so that the leader skips whole terms. */
@@ -45,7 +35,7 @@ function rejectAppend(state: RaftState, message: AppendMessage): void {
     prev: { index: prevIndex, term: prevTerm },
     ownTerm: log.termOrZero(prevIndex),
   });
-  const from: LogIndex = logIndex(Math.min(prevIndex, log.lastIndex));
+  const from = logIndex(Math.min(prevIndex, log.lastIndex));
   const hint = log.findConflictByTerm({ index: from, term: prevTerm });
   state.sendWhenDurable({
     kind: "append_response",

@@ -36,6 +36,11 @@ export interface RaftConfig {
   readonly applySizeBytesMax: number;
   /** Whether appends wait for the next Ready, so that proposals in between share one message. */
   readonly batchAppends: boolean;
+  /**
+   * Whether vote requests leave before the candidate's term, vote and log are durable, as the scenario
+   * files have it. UNSAFE in asynchronous mode: see election.ts.
+   */
+  readonly areVoteRequestsImmediate: boolean;
   /** Whether votes tell the commit index, so that it spreads without a leader. */
   readonly commitInVotes: boolean;
   /** Whether a follower passes proposals to the leader. Dust forwards above the engine. */
@@ -69,6 +74,7 @@ export function productionConfig(id: NodeId): RaftConfig {
     uncommittedBytesMax: 256 * 1024 * 1024,
     applySizeBytesMax: 64 * 1024 * 1024,
     batchAppends: true,
+    areVoteRequestsImmediate: false,
     commitInVotes: true,
     forwardProposals: false,
     stepDownOnRemoval: true,

@@ -2,6 +2,12 @@
  * Elections (Raft section 5.2): when a node may campaign, how it asks, and how it counts. Answering
  * others is in vote.ts.
  *
+ * A request for votes waits until the candidate's term, vote and log are durable. It would otherwise be
+ * answered on the strength of a log that a crash then shortens, or make a leader of a node that forgets
+ * its term: back again it stands in the same term, and votes given to the first attempt elect the second,
+ * which lacks committed entries or writes other entries in the same term. Found by
+ * tests/raft_chaos_test.ts. Pre-votes bind nobody and do not wait.
+ *
  * One gate for every cause of a campaign, transfers included: no campaign without a vote of its own in
  * the configuration, while a snapshot waits to be installed, or while a configuration change is committed
  * and not applied here (rule D2): votes would be counted under a configuration that others have left.
@@ -86,7 +92,7 @@ function requestVotes(
       continue;
     }
     state.trace?.({ kind: "vote_requested", ballot, to, term: state.term, last });
-    state.send({
+    const request = {
       kind: "vote_request",
       ballot,
       from: state.id,
@@ -96,7 +102,9 @@ function requestVotes(
       lastTerm: last.term,
       isTransfer: cause === "transfer",
       ...told,
-    });
+    } as const;
+    if (ballot === "pre_vote" || state.config.areVoteRequestsImmediate) state.send(request);
+    else state.sendWhenDurable(request);
   }
 }
 

@@ -82,7 +82,7 @@ export interface SnapshotMessage extends Envelope {
   readonly snapshot: SnapshotMetadata;
 }
 
-/** A follower asks for a snapshot at or past `indexMin`, to rebuild itself. */
+/** A follower asks for a snapshot to rebuild itself; `indexMin` is the end of its log, which must not be lost. */
 export interface SnapshotRequest extends Envelope {
   readonly kind: "snapshot_request";
   readonly indexMin: LogIndex;

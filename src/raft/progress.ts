@@ -31,7 +31,7 @@ export class Progress {
   isActive: boolean;
   /** While `snapshot`: the index of the snapshot under way. Otherwise 0. */
   pendingSnapshot: LogIndex = NO_INDEX;
-  /** The peer asked for a snapshot at or past this index; 0 when it did not. */
+  /** The peer asked for a snapshot and gets no entries behind this index until then; 0 when it did not. */
   requestedSnapshot: LogIndex = NO_INDEX;
   /** Storage could not give entries at once; they are on their way (`raft.entriesFetched`). */
   isFetching = false;

@@ -5,9 +5,10 @@
  * the peer is marked, and the next Ready makes one append of all that came in between.
  */
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
+import { allMembers } from "./configuration.ts";
 import { type Progress, progressText } from "./progress.ts";
 import type { RaftState } from "./state.ts";
-import type { Entry } from "./types.ts";
+import type { Entry, SnapshotMetadata } from "./types.ts";
 
 /** Whether an append without entries is worth sending: `always` also tells a commit index, or probes. */
 export type AppendWish = "if_entries" | "always";
@@ -129,11 +130,8 @@ function maybeSendSnapshot(
     state.trace?.({ kind: "snapshot_not_sent", peer: to, reason: "not recently active" });
     return false;
   }
-  const indexMin = progress.requestedSnapshot > 0
-    ? progress.requestedSnapshot
-    : logIndex(state.log.firstIndex - 1);
-  const snapshot = state.log.snapshot({ indexMin });
-  if (snapshot === undefined || snapshot.index < indexMin) {
+  const snapshot = findSnapshot(state, peer);
+  if (snapshot === undefined) {
     state.trace?.({ kind: "snapshot_not_sent", peer: to, reason: "temporarily unavailable" });
     return false;
   }
@@ -149,6 +147,22 @@ function maybeSendSnapshot(
   state.trace?.({ kind: "progress_paused", peer: to, progress: textOf(state, to) });
   state.send({ kind: "snapshot", from: state.id, to, term: state.term, snapshot });
   return true;
+}
+
+/** A snapshot that connects to the log and knows the peer as a member: it would refuse any other. */
+function findSnapshot(
+  state: RaftState,
+  peer: { readonly to: NodeId; readonly progress: Progress },
+): SnapshotMetadata | undefined {
+  const { log } = state;
+  const { match, requestedSnapshot } = peer.progress;
+  const oldest = logIndex(Math.max(log.firstIndex - 1, match, requestedSnapshot));
+  for (const indexMin of [oldest, log.applied]) {
+    const snapshot = log.snapshot({ indexMin });
+    if (snapshot === undefined || snapshot.index < oldest) return undefined;
+    if (allMembers(snapshot.configuration).includes(peer.to)) return snapshot;
+  }
+  return undefined;
 }
 
 /** A member's progress for a trace. */

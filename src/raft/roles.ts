@@ -31,6 +31,7 @@ export function becomePreCandidate(state: RaftState): void {
   assert(state.role !== "leader", "becomePreCandidate: a leader does not campaign");
   state.role = "pre_candidate";
   state.votes.clear();
+  state.wantsSnapshot = false;
   state.setLeader(NOBODY);
   state.trace?.({ kind: "role_changed", role: "pre_candidate", term: state.term });
 }

@@ -28,7 +28,8 @@ export function handleSnapshot(state: RaftState, message: SnapshotMessage): void
 /** Takes a snapshot in place of log and configuration, unless this node has or must have more. */
 function maybeRestore(state: RaftState, snapshot: SnapshotMetadata): boolean {
   const { log } = state;
-  const isRequested = state.snapshotRequest > 0 && snapshot.index >= state.snapshotRequest;
+  // What this node holds may have been counted already; a snapshot must not take it away.
+  const isRequested = state.wantsSnapshot && snapshot.index >= log.lastIndex;
   if (snapshot.index < log.commit || (snapshot.index === log.commit && !isRequested)) return false;
   if (state.role !== "follower") {
     // Only followers get here; whatever went wrong, a new term makes it harmless.
@@ -50,7 +51,7 @@ function maybeRestore(state: RaftState, snapshot: SnapshotMetadata): boolean {
     return false;
   }
   log.restore(snapshot);
-  state.snapshotRequest = NO_INDEX;
+  state.wantsSnapshot = false;
   switchConfiguration(state, { configuration: snapshot.configuration, renewed: [] });
   state.trace?.({ kind: "restored", snapshot, commit: log.commit, last: log.last() });
   assert(log.lastIndex === snapshot.index, "maybeRestore: the log does not end at the snapshot");
@@ -79,34 +80,39 @@ export function reportSnapshot(
 export function requestSnapshot(state: RaftState): boolean {
   if (state.role !== "follower" || state.leader === NOBODY) return false;
   if (state.log.unstable.snapshot !== undefined) return true;
-  state.snapshotRequest = state.log.lastIndex;
+  state.wantsSnapshot = true;
   sendSnapshotRequest(state);
   return true;
 }
 
 /** Asks, or asks again with every heartbeat, since the request or the snapshot may be lost. */
 export function sendSnapshotRequest(state: RaftState): void {
-  if (state.snapshotRequest === 0 || state.leader === NOBODY) return;
+  if (!state.wantsSnapshot || state.leader === NOBODY) return;
   state.send({
     kind: "snapshot_request",
     from: state.id,
     to: state.leader,
     term: state.term,
-    indexMin: state.snapshotRequest,
+    indexMin: state.log.lastIndex,
   });
 }
 
-/** A follower asks this leader, which sends no entries behind `indexMin` until the snapshot is there. */
+/**
+ * A follower asks this leader, which then holds back what comes behind `indexMin`, so that a snapshot can
+ * overtake the follower's log. It must be able to commit up to there without sending more: entries of
+ * earlier terms are only committed by later ones (Raft section 5.4.2). Else the next request will do.
+ */
 export function handleSnapshotRequest(state: RaftState, message: SnapshotRequest): void {
-  const progress = state.members.progress(message.from);
+  const { log } = state;
+  const { from, indexMin } = message;
+  const progress = state.members.progress(from);
   if (progress === undefined) return;
   progress.isActive = true;
-  if (progress.state === "snapshot" && progress.pendingSnapshot >= message.indexMin) return;
-  progress.requestedSnapshot = message.indexMin;
-  if (progress.state !== "probe") {
-    progress.forgetPendingSnapshot();
-    progress.becomeProbe();
-  }
+  if (progress.state === "snapshot" && progress.pendingSnapshot >= indexMin) return;
+  const canReach = indexMin <= log.commit || log.termOrZero(indexMin) === state.term;
+  progress.requestedSnapshot = canReach ? indexMin : NO_INDEX;
+  if (!canReach) return;
+  if (progress.state === "snapshot") progress.becomeProbe();
   progress.resume();
-  maybeSendAppend(state, { to: message.from, wish: "if_entries" });
+  maybeSendAppend(state, { to: from, wish: "if_entries" });
 }

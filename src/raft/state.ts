@@ -3,25 +3,25 @@
  * starting a term afresh. The rules themselves are functions over this state, one file for each kind of
  * message or concern; step.ts is where they meet, raft.ts is the face to the driver.
  *
- * Two queues leave the engine. `messages` may go at once. `waiting` promises something (a vote, entries
- * held) and goes only when everything the node decided so far is durable: append and vote answers,
- * refusals and those to itself included. A leader counts its own log in no other way.
+ * Two queues leave the engine. `messages` may go at once. `waiting` rests on what this node holds (a vote,
+ * a log) and goes only when everything the node decided so far is durable: append and vote answers,
+ * refusals and those to itself included, and vote requests. A leader counts its own log in no other way.
  */
 import { assert } from "../base/assert.ts";
 import type { LogIndex, NodeId, Term } from "../base/ids.ts";
 import type { RaftConfig } from "./config.ts";
 import { Members } from "./members.ts";
-import type { AppendResponse, Message, VoteResponse } from "./message.ts";
+import type { AppendResponse, Message, VoteRequest, VoteResponse } from "./message.ts";
 import type { RaftLog } from "./raft_log.ts";
 import { ReadQueue } from "./read_queue.ts";
 import type { TraceSink } from "./trace.ts";
 import { type HardState, NO_INDEX, NOBODY, type Role } from "./types.ts";
 
 /** What waits for durability. */
-export type WaitingMessage = AppendResponse | VoteResponse;
+export type WaitingMessage = AppendResponse | VoteResponse | VoteRequest;
 
-/** Everything else. */
-export type ImmediateMessage = Exclude<Message, WaitingMessage>;
+/** What may leave at once: everything else, and questions that bind nobody. */
+export type ImmediateMessage = Exclude<Message, AppendResponse | VoteResponse>;
 
 /** See the file's header. Mutated by the rules only. */
 export class RaftState {
@@ -55,8 +55,8 @@ export class RaftState {
   pendingConfIndex: LogIndex = NO_INDEX;
   /** Payload bytes this leader took in and has not seen applied. */
   uncommittedBytes = 0;
-  /** While a follower waits for a snapshot that it asked for: the least index. Otherwise 0. */
-  snapshotRequest: LogIndex = NO_INDEX;
+  /** Whether this follower asked for a snapshot that has not come yet. */
+  wantsSnapshot = false;
   /** With batched appends: some `Progress.appendDue` is set. */
   areAppendsDue = false;
 
@@ -136,7 +136,7 @@ export class RaftState {
     this.members.resetProgress({ self: this.id, lastIndex: this.log.lastIndex });
     this.pendingConfIndex = NO_INDEX;
     this.uncommittedBytes = 0;
-    this.snapshotRequest = NO_INDEX;
+    this.wantsSnapshot = false;
     this.areAppendsDue = false;
     this.reads.reset();
   }

@@ -34,8 +34,8 @@ export interface RaftStatus extends SoftState, HardState {
   /** To whom leadership is being handed over, or 0. */
   readonly transferee: NodeId;
   readonly uncommittedBytes: number;
-  /** The snapshot index that this follower asked for, or 0. */
-  readonly snapshotRequest: LogIndex;
+  /** Whether this follower waits for a snapshot that it asked for. */
+  readonly wantsSnapshot: boolean;
   /** Ascending ids; empty unless this node leads. */
   readonly members: readonly MemberStatus[];
 }
@@ -54,7 +54,7 @@ export function statusOf(state: RaftState): RaftStatus {
     configuration: state.members.configuration,
     transferee: state.transferee,
     uncommittedBytes: state.uncommittedBytes,
-    snapshotRequest: state.snapshotRequest,
+    wantsSnapshot: state.wantsSnapshot,
     members: state.role === "leader" ? memberStatuses(state) : [],
   };
 }

@@ -38,6 +38,7 @@ const SCRIPT_CONFIG: Omit<RaftConfig, "id"> = {
   uncommittedBytesMax: Number.POSITIVE_INFINITY,
   applySizeBytesMax: Number.POSITIVE_INFINITY,
   batchAppends: false,
+  areVoteRequestsImmediate: true,
   commitInVotes: false,
   forwardProposals: true,
   stepDownOnRemoval: false,
