@@ -17,6 +17,7 @@ import {
   KIND,
   LITTLE_ENDIAN,
   OFFSET,
+  STATEMENT_BYTES_MIN,
   TAG,
   VERDICT,
 } from "./command_format.ts";
@@ -37,14 +38,16 @@ export class CommandEncoder {
   #at = 0;
   /** Where the command that is being written began. */
   #from = 0;
+  /** The command that is being written: asked for its size when it outgrows the slab. */
+  #command: Command = { kind: "barrier" };
 
   /**
-   * The bytes of `command`. They are the caller's: a view of a buffer shared with other commands, so
-   * patch them with `stampCommand` only, and never transfer them.
+   * The bytes of `command`. They are the caller's to patch with `stampCommand`. A small command shares
+   * its buffer with others: transfer it only if `byteLength` is that of its buffer.
    * @throws {OperatingError} `too_large` when they would pass ENTRY_SIZE_BYTES_MAX.
    */
   encode(command: Command): Uint8Array<ArrayBuffer> {
-    this.#begin();
+    this.#begin(command);
     switch (command.kind) {
       case "execute":
         this.#execute(command);
@@ -61,7 +64,8 @@ export class CommandEncoder {
     return this.#finish();
   }
 
-  #begin(): void {
+  #begin(command: Command): void {
+    this.#command = command;
     if (this.#bytes.length - this.#at < ENCODER_SHARED_BYTES_MAX) {
       this.#use(new Uint8Array(ENCODER_SLAB_BYTES));
       this.#at = 0;
@@ -74,8 +78,10 @@ export class CommandEncoder {
     assert(size >= HEADER_BYTES, "CommandEncoder: no header");
     if (size > ENTRY_SIZE_BYTES_MAX) throw tooLarge();
     if (this.#bytes.length <= ENCODER_SLAB_BYTES) return this.#bytes.subarray(this.#from, this.#at);
-    // A large command outgrew the slab: hand out what it needs, and forget the buffer it grew in.
-    const bytes = this.#bytes.slice(this.#from, this.#at);
+    // A large command outgrew the slab, into a buffer that is not kept; ASCII fits into it exactly.
+    const bytes = size === this.#bytes.length
+      ? this.#bytes
+      : this.#bytes.slice(this.#from, this.#at);
     this.#use(new Uint8Array(0));
     this.#at = 0;
     return bytes;
@@ -91,7 +97,11 @@ export class CommandEncoder {
     if (this.#at + size <= this.#bytes.length) return;
     const written = this.#at - this.#from;
     if (written > ENTRY_SIZE_BYTES_MAX) throw tooLarge();
-    const grown = new Uint8Array(Math.max(ENCODER_SLAB_BYTES * 2, 2 * written, written + size));
+    const leavesSlab = this.#bytes.length <= ENCODER_SLAB_BYTES;
+    const capacity = leavesSlab
+      ? Math.max(ENCODER_SLAB_BYTES + 1, written + size, sizeOfAscii(this.#command))
+      : Math.max(2 * written, written + size);
+    const grown = new Uint8Array(capacity);
     grown.set(this.#bytes.subarray(this.#from, this.#at));
     this.#use(grown);
     this.#from = 0;
@@ -262,6 +272,25 @@ export function stampCommand(
   const view = new DataView(payload.buffer, payload.byteOffset, HEADER_BYTES);
   setUint64(view, OFFSET.nowMs, stamp.nowMs);
   view.setBigUint64(OFFSET.seed, stamp.seed, LITTLE_ENDIAN);
+}
+
+/** How many bytes `command` takes if all its text is ASCII. */
+function sizeOfAscii(command: Command): number {
+  if (command.kind === "barrier") return HEADER_BYTES;
+  if (command.kind === "verdict") return HEADER_BYTES + 13 + command.reason.length;
+  let size = HEADER_BYTES + (command.options.lastWriteIndexMax === undefined ? 0 : 8);
+  for (const { sql, positional, named } of command.statements) {
+    size += STATEMENT_BYTES_MIN + sql.length;
+    for (const value of positional) size += sizeOfAsciiValue(value);
+    for (const { name, value } of named) size += 4 + name.length + sizeOfAsciiValue(value);
+  }
+  return size;
+}
+
+function sizeOfAsciiValue(value: Value): number {
+  if (value === null) return 1;
+  if (typeof value === "string" || value instanceof Uint8Array) return 5 + value.length;
+  return typeof value === "number" && (value | 0) === value ? 5 : 9;
 }
 
 function setUint64(view: DataView, at: number, value: number): void {

@@ -123,6 +123,38 @@ Deno.test("CommandEncoder.encode() shares slabs, and gives large commands buffer
   assertSame(decodeCommand(first), small);
 });
 
+Deno.test("CommandEncoder.encode() knows the size of a large ASCII command beforehand", () => {
+  const text = fc.string({ maxLength: 50 });
+  const value = fc.oneof(
+    fc.constant(null),
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc.uint8Array(),
+    text,
+  )
+    .map((each) => Object.is(each, -0) ? 0 : each);
+  fc.assert(
+    fc.property(fc.array(fc.tuple(text, value)), (extra) => {
+      const encoder = new CommandEncoder();
+      const command = execute([
+        {
+          sql: "x".repeat(2 * ENCODER_SLAB_BYTES),
+          positional: extra.map(([, each]) => each),
+          named: extra.map(([name, each]) => ({ name, value: each })),
+        },
+      ]);
+      const payload = encoder.encode({
+        ...command,
+        options: { ...command.options, lastWriteIndexMax: 5 },
+      });
+      // Exactly as long as its buffer was made: any estimate that is off would show as a copy or a rest.
+      strictEqual(payload.byteOffset, 0);
+      strictEqual(payload.length, payload.buffer.byteLength);
+      assertSame(decodeCommand(encoder.encode(command)), command);
+    }),
+  );
+});
+
 Deno.test("CommandEncoder.encode() refuses what would not fit into an entry, and goes on", () => {
   const encoder = new CommandEncoder();
   const blob = new Uint8Array(ENTRY_SIZE_BYTES_MAX);

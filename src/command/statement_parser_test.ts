@@ -179,6 +179,15 @@ Deno.test("parseStatements() puts U+FFFD for lone surrogates", () => {
   strictEqual(parseValue('"a\\ud800b\\ud83d\\ude00"'), "a\ufffdb\u{1f600}");
 });
 
+Deno.test("parseStatements() judges huge strings as it does short ones", () => {
+  const huge = "x[]\u00e9\u{1f600} ~".repeat(200_000);
+  strictEqual(parseValue(`"${huge}"`), huge);
+  strictEqual(parseValue(`"${huge}\\n"`), `${huge}\n`);
+  for (const character of ["\0", "\x1f", "\n"]) {
+    refused(`[["q","${huge}${character}"]]`, "invalid JSON body");
+  }
+});
+
 Deno.test("parseStatements() bounds statements and parameters", () => {
   const over = `[${'"",'.repeat(STATEMENTS_MAX)}""]`;
   refused(over, `Cannot take request: over ${STATEMENTS_MAX} statements`, "too_large");
