@@ -207,34 +207,38 @@ class Recovery {
       const kind = frame.kind === "wrong" && window.data.bytes.length > 0 ? "damaged" : "missing";
       throw this.#damage(kind, file.name, 0, "the segment has no valid head");
     }
+    const records = this.#records(window, frame, { file: file.name, offset: 0 });
+    const foreign = this.#problemWithOwner(records, file);
+    if (foreign !== undefined) throw this.#damage("foreign", file.name, 0, foreign);
     if (stop !== undefined && frame.chainBefore !== this.#chain) {
       const reason = stop.finding.kind === "wrong" ? stop.finding.reason : "records are missing";
       const kind = stop.finding.kind === "wrong" ? "damaged" : "missing";
-      throw this.#damage(
-        kind,
-        stop.file,
-        frameStart(stop.offset),
-        `${reason}, and ${file.name} follows`,
-      );
+      const offset = frameStart(stop.offset);
+      throw this.#damage(kind, stop.file, offset, `${reason}, and ${file.name} follows`);
     }
-    const records = this.#records(window, frame, { file: file.name, offset: 0 });
-    const problem = this.#problemWithHead(records, file);
-    if (problem !== undefined) throw this.#damage("foreign", file.name, 0, problem);
+    const problem = this.#problemWithHead(records);
+    if (problem !== undefined) throw this.#damage("damaged", file.name, 0, problem);
     this.#chain = frame.chainAfter;
     const [head] = records;
     if (head?.kind !== "head") throw this.#damage("damaged", file.name, 0, "no head record");
     return { head, endOffset: frame.endOffset };
   }
 
-  /** Takes over the first segment's head; compares the others with what is known by then. */
-  #problemWithHead(records: readonly LogRecord[], file: SegmentFile): string | undefined {
-    const [head, state, marker] = records;
-    if (head?.kind !== "head" || state?.kind !== "hard_state" || marker?.kind !== "marker") {
-      return "the first frame is not a head";
-    }
+  /** Whose segment is it? The first one's word is taken. */
+  #problemWithOwner(records: readonly LogRecord[], file: SegmentFile): string | undefined {
+    const [head] = records;
+    if (head?.kind !== "head") return "the first frame is not a head";
     if (head.previous.index + 1 !== file.firstIndex) return "the file's name is not its own";
     this.#identity ??= head.identity;
-    if (!isSameIdentity(this.#identity, head.identity)) return "it is from another log";
+    return isSameIdentity(this.#identity, head.identity) ? undefined : "it is from another log";
+  }
+
+  /** Takes over the first segment's head; compares the others with what is known by then. */
+  #problemWithHead(records: readonly LogRecord[]): string | undefined {
+    const [head, state, marker] = records;
+    if (head?.kind !== "head" || state?.kind !== "hard_state" || marker?.kind !== "marker") {
+      return "the head is not complete";
+    }
     if (this.#contents === undefined) {
       const { previous: base } = head;
       this.#contents = new LogContents({ base, hardState: state.hardState, marker });

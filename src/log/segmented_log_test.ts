@@ -384,13 +384,64 @@ Deno.test("read() gives at least one entry, then stops before the limit", async 
 });
 
 Deno.test("read() never mixes entries with those that replace them meanwhile", async () => {
-  const { log } = await newLog(64 * 1024);
-  log.append({ entries: entries(1, 400), hardState: state() });
-  const reading = readAll(log);
-  log.append({ entries: entries(100, 400, { term: 2 }), hardState: state({ term: 2 }) });
-  const terms = (await reading).map((each) => each.term);
-  deepStrictEqual(terms, [...Array(99).fill(1), ...Array(300).fill(2)]);
-  await log.close();
+  for (let turns = 0; turns < 40; turns++) {
+    const { log } = await newLog(64 * 1024);
+    for (let index = 1; index <= 900; index += 100) {
+      log.append({ entries: entries(index, index + 100, { bytes: 400 }), hardState: state() });
+    }
+    const reading = readAll(log);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    const replacement = entries(100, 901, { term: 2, bytes: 400 });
+    log.append({ entries: replacement, hardState: state({ term: 2 }) });
+    const terms = (await reading).map((each) => each.term);
+    const replacedCount = terms.filter((each) => each === 2).length;
+    ok(replacedCount === 0 || replacedCount === 801, `${replacedCount} of 801 after ${turns}`);
+    await log.close();
+  }
+});
+
+Deno.test("purge() waits for a read that is running, and a later read finds nothing", async () => {
+  for (let turns = 0; turns < 30; turns++) {
+    const { log } = await newLog();
+    for (let index = 1; index <= 200; index += 1) {
+      log.append({ entries: [entry(index)], hardState: state({ commit: index - 1 }) });
+      await log.sync();
+    }
+    const reading = readAll(log);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    const purging = log.purge(logIndex(199));
+    deepStrictEqual(await reading, entries(1, 201));
+    await purging;
+    deepStrictEqual(await log.read({ from: logIndex(1), to: logIndex(5), sizeBytesMax: 1e6 }), []);
+    await log.close();
+  }
+});
+
+Deno.test("purge() does not let the log begin at an entry that was replaced since", async () => {
+  const fixture = await newLog();
+  const { log } = fixture;
+  let index = 1;
+  while ((await fixture.names()).length < 3) {
+    log.append({ entries: [entry(index)], hardState: state() });
+    await log.sync();
+    index += 1;
+  }
+  const third = parseInt((await fixture.names())[2]?.slice(17, 33) ?? "", 16);
+  // The third segment's head tells of entry third - 1 in term 1; it gets another one here.
+  const replacement = entries(third - 3, third + 3, { term: 2 });
+  log.append({ entries: replacement, hardState: state({ term: 2, commit: third + 2 }) });
+  await log.sync();
+  const chains = new Map<number, string | undefined>();
+  for (let at = 1; at <= log.lastIndex; at++) chains.set(at, await log.entryChain(logIndex(at)));
+  await log.purge(logIndex(third + 2));
+  for (const round of ["before", "after"]) {
+    const at = logIndex(fixture.log.firstIndex - 1);
+    strictEqual(fixture.log.term(at), at >= third - 3 ? 2 : 1, round);
+    strictEqual(await fixture.log.entryChain(at), chains.get(at) ?? fixture.log.marker.entryChain);
+    deepStrictEqual((await readAll(fixture.log)).slice(-6), replacement);
+    await fixture.reopen();
+  }
+  await fixture.log.close();
 });
 
 Deno.test("read() works while a sync is slow, during rotation too", async () => {

@@ -3,10 +3,14 @@
  * one bit flipped in every byte of every file, files missing, empty, doubled, renamed, foreign, older.
  * Each case ends in a log with every entry, or in a refusal that names file and offset.
  */
-import { ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { LogDamageError, type LogDamageKind } from "../../src/log/damage.ts";
+import { ByteView } from "../../src/log/byte_view.ts";
+import { readFrame } from "../../src/log/frame.ts";
+import { FrameWriter, planFrames } from "../../src/log/frame_writer.ts";
+import { decodeRecords, type LogRecord } from "../../src/log/record.ts";
 import { SegmentedLog } from "../../src/log/segmented_log.ts";
-import { logIndex } from "../../src/base/ids.ts";
+import { logIndex, nodeId, term } from "../../src/base/ids.ts";
 import { SimFileSystem } from "../sim/sim_file_system.ts";
 import {
   applyStep,
@@ -230,30 +234,61 @@ Deno.test("open() refuses a segment of another node, incarnation or cluster, or 
     const other = new SimFileSystem();
     const log = await SegmentedLog.create({ ...OPTIONS, fileSystem: other, identity });
     await log.close();
+    const [only = ""] = await segmentPaths(other);
     const damaged = fileSystem.clone();
-    // The only segment, so that no chain of checksums gives it away.
     for (const path of paths) damaged.eraseName(path);
-    const [only] = await segmentPaths(other);
-    damaged.replaceContent(only ?? "", other.contentOf(only ?? ""));
+    damaged.replaceContent(only, other.contentOf(only));
     const found = await SegmentedLog.open({ ...OPTIONS, fileSystem: damaged });
-    strictEqual(found.identity.nodeId, identity.nodeId, "the caller compares identities");
+    deepStrictEqual(found.identity, identity, "alone it is whole: the caller compares identities");
     await found.close();
     const mixed = fileSystem.clone();
-    mixed.replaceContent(at(paths, 0), other.contentOf(only ?? ""));
-    const outcome = await outcomeOf(mixed, model, "foreign first segment");
-    ok(outcome instanceof LogDamageError);
+    mixed.replaceContent(at(paths, 0), other.contentOf(only));
+    await assertRefused(mixed, model, { kind: "foreign", file: second });
   }
-  // The same log, continued differently after a copy was taken: right identity, wrong history.
-  const copy = fileSystem.clone();
-  const log = await SegmentedLog.open({ ...OPTIONS, fileSystem: copy });
-  log.append({ entries: [], hardState: { ...log.hardState, term: log.hardState.term } });
-  await log.sync();
-  await log.close();
+  // Right identity, wrong history.
   const other = await makeWorkload({ seed: 10, segmentCount: 3 });
   const mixed = fileSystem.clone();
   mixed.replaceContent(second, other.fileSystem.contentOf(at(other.paths, 1)));
   const outcome = await outcomeOf(mixed, model, "a segment of another history");
   ok(outcome instanceof LogDamageError);
+});
+
+Deno.test("open() refuses a segment whose head does not repeat what is known by then", async () => {
+  const { fileSystem, model, paths } = await makeWorkload({ seed: 14, segmentCount: 2 });
+  const last = at(paths, -1);
+  const window = {
+    data: new ByteView(fileSystem.contentOf(last)),
+    offset: 0,
+    sequence: paths.length,
+  };
+  const frame = readFrame(window, { at: 0, chain: undefined });
+  ok(frame.kind === "good");
+  const body = { from: frame.bodyAt, to: frame.bodyAt + frame.bodyBytes };
+  const [head, state, marker] = decodeRecords(window.data, body, { file: last, offset: 0 });
+  ok(head?.kind === "head" && state?.kind === "hard_state" && marker?.kind === "marker");
+  const { hardState } = state;
+  const { previous } = head;
+  const otherVote = { ...hardState, vote: nodeId(hardState.vote + 1) };
+  const otherTerm = { ...hardState, term: term(hardState.term + 1) };
+  const heads: readonly (readonly LogRecord[])[] = [
+    [head, { kind: "hard_state", hardState: otherVote }, marker],
+    [head, { kind: "hard_state", hardState: otherTerm }, marker],
+    [head, state, { ...marker, generation: marker.generation + 1 }],
+    [{ ...head, previous: { ...previous, term: term(previous.term + 1) } }, state, marker],
+    [{ ...head, previous: { ...previous, chain: { high: 1, low: 2 } } }, state, marker],
+    [head, state],
+    [state, head, marker],
+  ];
+  for (const records of heads) {
+    const plan = planFrames([records], 0);
+    const context = { sequence: paths.length, durableOffset: 0, chain: frame.chainBefore };
+    const content = new Uint8Array(SEGMENT_SIZE_BYTES);
+    content.set(new FrameWriter().encode(plan, context).bytes);
+    const damaged = fileSystem.clone();
+    damaged.replaceContent(last, content);
+    const outcome = await outcomeOf(damaged, model, "another head");
+    ok(outcome instanceof LogDamageError && outcome.place.file === last);
+  }
 });
 
 Deno.test("open() takes no notice of files that are not the log's", async () => {
