@@ -36,6 +36,20 @@ async function getJson(url: string): Promise<Document> {
   return new Document(await response.json());
 }
 
+/** Waits, within bounds, until a counter of /debug/vars has reached `count`. */
+async function untilCounted(
+  url: string,
+  expected: { readonly counter: string; readonly count: number },
+): Promise<void> {
+  const { counter, count } = expected;
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const variables = await getJson(`${url}/debug/vars`);
+    if (variables.number(`http.${counter}`) === count) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`Cannot go on: ${counter} does not become ${count}`);
+}
+
 Deno.test("golden: 13.1 and 15.4 /status as the e2e scripts read it", async () => {
   await using node = await startNode();
   const status = await getJson(`${node.url}/status`);
@@ -121,4 +135,21 @@ Deno.test("golden: a node that is killed comes back with what it acknowledged", 
   const response = await fetch(`${second.url}/db/query?q=SELECT%20count(*),sum(x)%20FROM%20t`);
   deepStrictEqual((await response.json()).results[0].values, [[20, 210]]);
   strictEqual((await second.stop("SIGTERM")).code, 0);
+});
+
+Deno.test("golden: queries of clients that went away do not hold up the others", async () => {
+  await using node = await startNode();
+  const endless = encodeURIComponent(
+    "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT max(x) FROM c",
+  );
+  const clients = Array.from({ length: 8 }, () => new AbortController());
+  const gone = clients.map(({ signal }) => fetch(`${node.url}/db/query?q=${endless}`, { signal }));
+  await untilCounted(node.url, { counter: "queries", count: clients.length });
+  for (const client of clients) client.abort();
+  for (const outcome of await Promise.allSettled(gone)) strictEqual(outcome.status, "rejected");
+  const response = await fetch(`${node.url}/db/query?q=SELECT%201`, {
+    signal: AbortSignal.timeout(5_000),
+  });
+  deepStrictEqual((await response.json()).results[0].values, [[1]]);
+  await untilCounted(node.url, { counter: "clients_gone", count: clients.length });
 });

@@ -12,5 +12,4 @@ Deno runtime: MIT License
 V8: BSD 3-Clause License
 SQLite: in the public domain
 @grpc/grpc-js: Apache License 2.0
-commander: MIT License
 `;
