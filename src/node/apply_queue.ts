@@ -22,6 +22,9 @@ import type { Entry } from "../raft/types.ts";
 import type { ApplyEntry, ApplyOutcome, LogPort, StateMachinePort } from "./ports.ts";
 import { VerdictSearch } from "./verdict_search.ts";
 
+/** A batch is sent ahead of the running one's answer only when it is at least as large: a message costs. */
+const APPLY_AHEAD_ENTRIES_MIN = 16;
+
 /** How long to wait before entries that met a full disk are offered again. */
 const DISK_FULL_RETRY_MS = 250;
 
@@ -86,6 +89,11 @@ export class ApplyQueue {
     return this.#isDiskFull;
   }
 
+  /** Whether a batch is with the state machine: its answer will come. */
+  get isBusy(): boolean {
+    return this.#inFlight > 0;
+  }
+
   /** The last index applied and committed. */
   get appliedIndex(): LogIndex {
     return logIndex(this.#applied);
@@ -143,7 +151,9 @@ export class ApplyQueue {
       this.#stopped || this.#isDraining || this.#retry !== undefined || this.#search !== undefined
     ) return false;
     if (this.#cutAtConfiguration && this.#inFlight > 0) return false;
-    return this.#inFlight < APPLY_BATCHES_IN_FLIGHT_MAX && this.#sent < this.#backlog.length;
+    const unsent = this.#backlog.length - this.#sent;
+    if (this.#inFlight === 0) return unsent > 0;
+    return this.#inFlight < APPLY_BATCHES_IN_FLIGHT_MAX && unsent >= APPLY_AHEAD_ENTRIES_MIN;
   }
 
   #send(): void {

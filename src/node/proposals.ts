@@ -41,6 +41,11 @@ export class Proposals {
     return this.#queue.length + this.#waiting.size;
   }
 
+  /** Writes that wait for their turn in the log. */
+  get queuedCount(): number {
+    return this.#queue.length;
+  }
+
   /** Whether writes wait for their turn in the log. */
   get hasQueued(): boolean {
     return this.#queue.length > 0;
