@@ -99,6 +99,10 @@ function assertQueues(state: RaftState): void {
 function assertMembers(state: RaftState): void {
   const { members, log } = state;
   assertConfiguration(members.configuration);
+  assert(
+    log.unstable.snapshot !== undefined || members.configuration === state.appliedConfiguration,
+    "assertRaft: the configuration is not the applied one",
+  );
   for (const id of members.ids) {
     const progress = members.progress(id);
     assert(progress !== undefined, "assertRaft: a member without progress");

@@ -14,16 +14,21 @@ import { becomeFollower } from "./roles.ts";
 import type { RaftState } from "./state.ts";
 import { type ConfState, NOBODY } from "./types.ts";
 
-/** Applies a committed change. @throws {AssertionError} when it is impossible: proposals are checked. */
+/**
+ * Applies a committed change. While a snapshot waits to be installed, entries from before it may still be
+ * on their way to the state: their changes concern the state, but no longer this node's configuration.
+ * @throws {AssertionError} when the change is impossible: proposals are checked.
+ */
 export function applyConfChange(state: RaftState, change: ConfChange): ConfState {
-  const outcome = changeConfiguration(state.members.configuration, change);
+  const outcome = changeConfiguration(state.appliedConfiguration, change);
   if (outcome.kind === "impossible") {
     throw new AssertionError(
       `applyConfChange: a committed change is impossible: ${outcome.reason}`,
     );
   }
-  switchConfiguration(state, outcome);
-  return state.members.configuration;
+  state.appliedConfiguration = outcome.configuration;
+  if (state.log.unstable.snapshot === undefined) switchConfiguration(state, outcome);
+  return outcome.configuration;
 }
 
 /** Takes a configuration over, and what follows from it for a leader. */

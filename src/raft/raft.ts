@@ -73,7 +73,8 @@ export class Raft {
       applySizeBytesMax: config.applySizeBytesMax,
       mayApplyUnstable: config.storageWrites === "synchronous",
     });
-    this.#state = new RaftState({ config, log, hardState, random: options.random, trace });
+    const { random } = options;
+    this.#state = new RaftState({ config, log, hardState, configuration, random, trace });
     switchConfiguration(this.#state, { configuration, renewed: [] });
     becomeFollower(this.#state, { term: hardState.term, leader: NOBODY });
     this.#maker = new ReadyMaker(this.#state);
@@ -147,7 +148,7 @@ export class Raft {
 
   /**
    * A committed change is being applied: call it in log order, before `applied` for its entry.
-   * @returns the configuration behind it, to be stored with the state.
+   * @returns the configuration behind that entry, to be stored with the state.
    */
   applyConfChange(change: ConfChange): ConfState {
     return applyConfChange(this.#state, change);

@@ -15,7 +15,7 @@ import type { AppendResponse, Message, VoteRequest, VoteResponse } from "./messa
 import type { RaftLog } from "./raft_log.ts";
 import { ReadQueue } from "./read_queue.ts";
 import type { TraceSink } from "./trace.ts";
-import { type HardState, NO_INDEX, NOBODY, type Role } from "./types.ts";
+import { type ConfState, type HardState, NO_INDEX, NOBODY, type Role } from "./types.ts";
 
 /** What waits for durability. */
 export type WaitingMessage = AppendResponse | VoteResponse | VoteRequest;
@@ -55,6 +55,8 @@ export class RaftState {
   pendingConfIndex: LogIndex = NO_INDEX;
   /** Payload bytes this leader took in and has not seen applied. */
   uncommittedBytes = 0;
+  /** The configuration that belongs to the applied state; a pending snapshot's is ahead of it. */
+  appliedConfiguration: ConfState;
   /** Whether this follower asked for a snapshot that has not come yet. */
   wantsSnapshot = false;
   /** With batched appends: some `Progress.appendDue` is set. */
@@ -67,6 +69,7 @@ export class RaftState {
     readonly config: RaftConfig;
     readonly log: RaftLog;
     readonly hardState: HardState;
+    readonly configuration: ConfState;
     readonly random: () => number;
     readonly trace: TraceSink | undefined;
   }) {
@@ -79,6 +82,7 @@ export class RaftState {
     this.reads = new ReadQueue(options.random());
     this.term = options.hardState.term;
     this.vote = options.hardState.vote;
+    this.appliedConfiguration = options.configuration;
   }
 
   /** What must be durable now. */

@@ -31,6 +31,7 @@ export function handleAppendAcknowledgement(
   }
   if (snapshot === undefined) return;
   state.log.unstable.stableSnapshotTo(snapshot.index);
+  state.appliedConfiguration = snapshot.configuration;
   appliedTo(state, { index: snapshot.index, entries: [] });
 }
 
