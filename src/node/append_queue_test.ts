@@ -42,7 +42,9 @@ function setUp(): {
   queue: AppendQueue;
   clock: FakeClock;
   fates: string[];
-  work: (entries: readonly LogEntry[], mustSync?: boolean) => AppendWork;
+  work: (entries: readonly LogEntry[]) => AppendWork;
+  /** Only the commit index changed. */
+  lazyWork: () => AppendWork;
 } {
   const log = new RecordingLog();
   const clock = new FakeClock();
@@ -53,13 +55,14 @@ function setUp(): {
     clock,
     onFatal: (error) => fates.push(`fatal ${error instanceof Error ? error.message : error}`),
   });
-  const work = (entries: readonly LogEntry[], mustSync = true): AppendWork => ({
+  const work = (entries: readonly LogEntry[]): AppendWork => ({
     entries,
     hardState: HARD_STATE,
-    mustSync,
+    mustSync: true,
     onDurable: () => fates.push(`durable ${entries.map((each) => each.index)}`),
   });
-  return { log, queue, clock, fates, work };
+  const lazyWork = (): AppendWork => ({ ...work([]), mustSync: false });
+  return { log, queue, clock, fates, work, lazyWork };
 }
 
 /** Lets promise reactions run. */
@@ -93,11 +96,11 @@ Deno.test("AppendQueue joins batches so that a later one replaces what it overwr
 });
 
 Deno.test("AppendQueue lets a change of the commit index alone wait for the next write", async () => {
-  const { log, queue, fates, work } = setUp();
-  queue.add(work([], false));
+  const { log, queue, fates, work, lazyWork } = setUp();
+  queue.add(lazyWork());
   deepStrictEqual([log.calls, fates], [[], ["durable "]]);
   queue.add(work([entry(1)]));
-  queue.add(work([], false));
+  queue.add(lazyWork());
   strictEqual(fates.length, 1);
   log.syncs[0]?.resolve();
   await settle();

@@ -1,4 +1,4 @@
-import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { OperatingError } from "../base/errors.ts";
 import { logIndex } from "../base/ids.ts";
 import { PROPOSALS_IN_FLIGHT_BYTES_MAX, PROPOSALS_IN_FLIGHT_MAX } from "../base/limits.ts";
@@ -37,7 +37,7 @@ Deno.test("Proposals.takeQueued() takes at least one and stops before the size",
   for (const size of [50, 5, 5]) proposals.add(proposal([], { size }));
   strictEqual(proposals.takeQueued(10).length, 1);
   strictEqual(proposals.takeQueued(10).length, 2);
-  strictEqual(proposals.hasQueued, false);
+  ok(!proposals.hasQueued);
 });
 
 Deno.test("Proposals.abandon() refuses what is queued and leaves open what was proposed", () => {
