@@ -7,6 +7,9 @@
 /** How long a node may take until it is ready. */
 const READY_MS_MAX = 30_000;
 
+/** Where state in memory goes, as `dust serve` chooses it too; elsewhere the node decides for itself. */
+const MEMORY_FOLDER = "/dev/shm";
+
 /** A running node. */
 export interface TestNode extends AsyncDisposable {
   /** `http://127.0.0.1:PORT`. */
@@ -36,10 +39,12 @@ export async function startNode(options: {
   const httpAddress = `127.0.0.1:${freePort()}`;
   const raftAddress = `127.0.0.1:${freePort()}`;
   const nodeId = "1";
+  const ramDirectory = await makeRamDirectory(dataDirectory);
   const process = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-prompt", mainPath(), "serve"],
       ...["-http-addr", httpAddress, "-raft-addr", raftAddress, "-node-id", nodeId],
+      ...(ramDirectory === undefined ? [] : ["--ram-dir", ramDirectory]),
       ...(options.flags ?? []),
       dataDirectory,
     ],
@@ -65,9 +70,9 @@ export async function startNode(options: {
     log: output.text,
     [Symbol.asyncDispose]: async () => {
       await stop("SIGKILL");
-      if (options.dataDirectory === undefined) {
-        await Deno.remove(dataDirectory, { recursive: true });
-      }
+      if (options.dataDirectory !== undefined) return;
+      await Deno.remove(dataDirectory, { recursive: true });
+      if (ramDirectory !== undefined) await Deno.remove(ramDirectory, { recursive: true });
     },
   };
   try {
@@ -75,6 +80,24 @@ export async function startNode(options: {
     return node;
   } catch (error) {
     await node[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/**
+ * A folder in memory that goes with the data directory, so that it can be removed with it: nobody
+ * else would, and the memory would stay taken until the machine restarts.
+ */
+async function makeRamDirectory(dataDirectory: string): Promise<string | undefined> {
+  const name = dataDirectory.slice(dataDirectory.lastIndexOf("/") + 1);
+  const path = `${MEMORY_FOLDER}/${name}`;
+  try {
+    await Deno.mkdir(path, { mode: 0o700, recursive: true });
+    return path;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+      return undefined;
+    }
     throw error;
   }
 }
