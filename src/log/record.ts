@@ -44,6 +44,7 @@ export interface LogIdentity {
   readonly incarnation: Uint8Array;
 }
 
+/** An entry, its chain value and its bytes. */
 export type EntryRecord = {
   readonly kind: "entry";
   readonly point: LogPoint;
@@ -51,6 +52,7 @@ export type EntryRecord = {
   /** Decoded, it is a view of the bytes that were read. */
   readonly payload: Uint8Array;
 };
+/** Where a state and the log meet (rule S2). */
 export type MarkerRecord = {
   readonly kind: "marker";
   /** True when all entries were discarded and the log goes on behind the marker. */
@@ -59,6 +61,7 @@ export type MarkerRecord = {
   readonly generation: number;
   readonly configuration: Uint8Array;
 };
+/** What a segment says of itself and of the point before it. */
 export type HeadRecord = {
   readonly kind: "head";
   readonly identity: LogIdentity;

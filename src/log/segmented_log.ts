@@ -20,7 +20,7 @@ import { runInBackground } from "../base/background.ts";
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, nodeId, type Term, term } from "../base/ids.ts";
 import type { HardState, LogEntry, LogMarker, LogPort } from "../node/ports.ts";
-import { type FileSystem, parentPath } from "../os/file_system.ts";
+import type { FileSystem } from "../os/file_system.ts";
 import { type EntryRange, EntryReader } from "./entry_reader.ts";
 import { CONFIGURATION_BYTES_MAX, SEGMENT_SIZE_BYTES } from "./limits.ts";
 import { LogContents } from "./log_contents.ts";
@@ -88,8 +88,7 @@ export class SegmentedLog implements LogPort {
   }
 
   /**
-   * Makes an empty log, durable on return, and its directory if need be; that directory's parent must
-   * be durable already.
+   * Makes an empty log, durable on return, and its directory if need be.
    * @throws {FatalError} (1) when there is one already. @throws {OperatingError} `disk_full`.
    */
   static async create(options: NewLogOptions): Promise<SegmentedLog> {
@@ -97,7 +96,6 @@ export class SegmentedLog implements LogPort {
     assert(identity.clusterId.length === ID_BYTES, "SegmentedLog.create: cluster id");
     assert(identity.incarnation.length === ID_BYTES, "SegmentedLog.create: incarnation");
     await fileSystem.makeDirectory(directory);
-    await fileSystem.syncDirectory(parentPath(directory));
     if (await SegmentedLog.exists(options)) {
       throw new FatalError(1, `Cannot create log ${directory}: it exists already`);
     }

@@ -12,6 +12,8 @@ import {
   type FileAccess,
   type FileSystem,
   joinPath,
+  parentPath,
+  pathsDownTo,
 } from "./file_system.ts";
 
 /** The file whose lock stands for its directory. It stays when the lock is released. */
@@ -47,7 +49,13 @@ export class DenoFileSystem implements FileSystem {
   }
 
   async makeDirectory(path: string): Promise<void> {
+    // The parents of what is new; and of the last part always: a crash may have come before its sync.
+    const unsynced = new Set([parentPath(path)]);
+    for (const part of pathsDownTo(path)) {
+      if (!await this.exists(part)) unsynced.add(parentPath(part));
+    }
     await attemptAsync("make directory", path, () => Deno.mkdir(path, { recursive: true }));
+    for (const parent of unsynced) await syncParent(parent);
   }
 
   async listFiles(path: string): Promise<readonly string[]> {
@@ -71,10 +79,7 @@ export class DenoFileSystem implements FileSystem {
   }
 
   async syncDirectory(path: string): Promise<void> {
-    await attemptFatal("sync directory", path, async () => {
-      using directory = await Deno.open(path, { read: true });
-      await directory.sync();
-    });
+    await attemptFatal("sync directory", path, () => syncDirectory(path));
   }
 
   async freeBytes(path: string): Promise<number> {
@@ -210,6 +215,22 @@ class DenoFile implements File {
       this.#isBusy = false;
     }
   }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  using directory = await Deno.open(path, { read: true });
+  await directory.sync();
+}
+
+async function syncParent(path: string): Promise<void> {
+  await attemptFatal("sync directory", path, async () => {
+    try {
+      await syncDirectory(path);
+    } catch (error) {
+      // A directory above ours that only root may list, like /root's: there is no way to sync it.
+      if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+    }
+  });
 }
 
 function attempt<T>(operation: string, path: string, work: () => T): T {

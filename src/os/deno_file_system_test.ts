@@ -1,7 +1,7 @@
-import { rejects, strictEqual, throws } from "node:assert/strict";
+import { deepStrictEqual, rejects, strictEqual, throws } from "node:assert/strict";
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { DenoFileSystem } from "./deno_file_system.ts";
-import { joinPath, parentPath } from "./file_system.ts";
+import { joinPath, parentPath, pathsDownTo } from "./file_system.ts";
 
 Deno.test("DenoFileSystem tells a full disk from every other error of a write", async () => {
   const file = new DenoFileSystem().openSync("/dev/full", "write");
@@ -70,4 +70,7 @@ Deno.test("joinPath() and parentPath() undo each other", () => {
   strictEqual(parentPath("/a/b/"), "/a");
   strictEqual(parentPath("/a"), "/");
   strictEqual(parentPath("a"), ".");
+  deepStrictEqual(pathsDownTo("/a/b/"), ["/a", "/a/b"]);
+  deepStrictEqual(pathsDownTo("a/b"), ["a", "a/b"]);
+  deepStrictEqual(pathsDownTo("/"), []);
 });

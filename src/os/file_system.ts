@@ -58,7 +58,10 @@ export interface FileSystem {
   remove(path: string): Promise<void>;
   /** Gives a file another name and replaces what had it, in one step. @throws {FatalError} */
   rename(from: string, to: string): Promise<void>;
-  /** Makes a directory and its parents; one that exists is fine. @throws {OperatingError} `disk_full`. @throws {FatalError} */
+  /**
+   * Makes a directory and its parents, their names durable on return; one that exists is fine, its name
+   * is made durable all the same. @throws {OperatingError} `disk_full`. @throws {FatalError}
+   */
   makeDirectory(path: string): Promise<void>;
   /** Names of the files (not directories) in a directory, in code unit order. @throws {FatalError} */
   listFiles(path: string): Promise<readonly string[]>;
@@ -75,6 +78,13 @@ export interface FileSystem {
 /** `name` inside `directory`. */
 export function joinPath(directory: string, name: string): string {
   return directory.endsWith("/") ? directory + name : `${directory}/${name}`;
+}
+
+/** The directories that lead to `path` and `path` itself, outermost first; the root is left out. */
+export function pathsDownTo(path: string): readonly string[] {
+  const parts = path.split("/").filter((part) => part.length > 0);
+  const root = path.startsWith("/") ? "/" : "";
+  return parts.map((_, at) => root + parts.slice(0, at + 1).join("/"));
 }
 
 /** The directory that holds `path`; `.` for a bare name. */

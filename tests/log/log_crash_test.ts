@@ -7,7 +7,6 @@
 import { ok, rejects, strictEqual } from "node:assert/strict";
 import { FatalError, OperatingError } from "../../src/base/errors.ts";
 import { type LogOptions, SegmentedLog } from "../../src/log/segmented_log.ts";
-import { parentPath } from "../../src/os/file_system.ts";
 import { SimEntropy } from "../sim/sim_entropy.ts";
 import { type SimChoice, SimFileSystem, type SimOperation } from "../sim/sim_file_system.ts";
 import {
@@ -24,8 +23,6 @@ import {
 } from "./log_model.ts";
 
 const SEGMENT_SIZE_BYTES = 4096;
-/** Operations of `newRun`, before any of the log. */
-const SETUP_OPERATIONS = 2;
 const NOTHING_KEPT: SimChoice = () => 0;
 const ALL_KEPT: SimChoice = (count) => count - 1;
 
@@ -43,18 +40,15 @@ interface Run {
   candidates: (LogModel | undefined)[];
 }
 
-async function newRun(): Promise<Run> {
+function newRun(): Run {
   const fileSystem = new SimFileSystem();
-  // The data directory is its maker's business.
-  await fileSystem.makeDirectory(parentPath(LOG_DIRECTORY));
-  await fileSystem.syncDirectory("/");
   const options = { fileSystem, directory: LOG_DIRECTORY, segmentSizeBytes: SEGMENT_SIZE_BYTES };
   return { fileSystem, options, candidates: [undefined] };
 }
 
 /** Runs `stepCount` steps and returns the disk as it was before each operation. */
 async function imagesOf(options: { seed: number; stepCount: number }): Promise<readonly Image[]> {
-  const run = await newRun();
+  const run = newRun();
   const images: Image[] = [];
   run.fileSystem.onOperation = (operation) => {
     const fileSystem = run.fileSystem.clone();
@@ -194,7 +188,7 @@ async function runWithFault(options: {
   readonly outcome: "EIO" | "ENOSPC";
 }): Promise<"past the end" | "fatal" | "went on"> {
   const { seed, failAt, outcome } = options;
-  const run = await newRun();
+  const run = newRun();
   let firedAt: string | undefined;
   run.fileSystem.onOperation = ({ number, path }) => {
     if (number !== failAt) return undefined;
@@ -254,7 +248,7 @@ for (const outcome of ["EIO", "ENOSPC"] as const) {
   Deno.test(`SegmentedLog stops or goes on, and loses nothing, at ${outcome} of every operation`, async () => {
     const ends = { "past the end": 0, fatal: 0, "went on": 0 };
     for (let seed = 11; seed <= 14; seed++) {
-      for (let failAt = SETUP_OPERATIONS + 1;; failAt++) {
+      for (let failAt = 1;; failAt++) {
         const end = await runWithFault({ seed, failAt, outcome });
         ends[end] += 1;
         if (end === "past the end") break;

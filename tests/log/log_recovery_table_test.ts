@@ -45,8 +45,6 @@ interface Prepared {
 /** Entries 1 and 2 synced, a frame each; then `payloads`, a frame each, not synced. */
 async function prepare(payloads: readonly Uint8Array[]): Promise<Prepared> {
   const fileSystem = new SimFileSystem();
-  await fileSystem.makeDirectory("/data");
-  await fileSystem.syncDirectory("/");
   const log = await createWorkloadLog(options(fileSystem));
   log.append({ entries: [entry(1, noise(2000))], hardState: STATE });
   await log.sync();

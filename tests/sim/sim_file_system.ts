@@ -15,6 +15,7 @@ import {
   type FileAccess,
   type FileSystem,
   parentPath,
+  pathsDownTo,
 } from "../../src/os/file_system.ts";
 import { SimInode } from "./sim_inode.ts";
 
@@ -199,14 +200,17 @@ export class SimFileSystem implements FileSystem {
 
   async makeDirectory(path: string): Promise<void> {
     await this.#pause("makeDirectory", path);
+    const unsynced = new Set([parentPath(path)]);
     for (const part of pathsDownTo(path)) {
       const found = this.#live.get(part);
       if (found === "directory") continue;
+      unsynced.add(parentPath(part));
       if (found !== undefined) throw new FatalError(74, `Cannot make directory ${part}: a file`);
       this.#change("makeDirectory", part, () => {
         this.#rename(parentPath(part), [{ path: part, inode: "directory" }]);
       });
     }
+    for (const parent of unsynced) await this.syncDirectory(parent);
   }
 
   listFiles(path: string): Promise<readonly string[]> {
@@ -490,10 +494,4 @@ function copyNode(node: SimNode, copies: Map<SimNode, SimNode>): SimNode {
 
 function hasParents(path: string, names: ReadonlyMap<string, SimNode>): boolean {
   return pathsDownTo(parentPath(path)).every((part) => names.get(part) === "directory");
-}
-
-/** `/a`, `/a/b`, ... `path`; nothing for the root. */
-function pathsDownTo(path: string): readonly string[] {
-  const parts = path.split("/").filter((part) => part.length > 0);
-  return parts.map((_, at) => "/" + parts.slice(0, at + 1).join("/"));
 }

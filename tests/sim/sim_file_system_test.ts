@@ -82,15 +82,22 @@ Deno.test("SimFileSystem: names come and go until their directory is synced", as
   deepStrictEqual(await synced.afterPowerCut(NOTHING_KEPT).listFiles("/d"), ["g", "new"]);
 });
 
-Deno.test("SimFileSystem: a directory that was never synced is lost with all in it", async () => {
+Deno.test("SimFileSystem: a directory is durable once makeDirectory() is done, not before", async () => {
+  for (let crashAt = 1; crashAt <= 5; crashAt++) {
+    const fileSystem = new SimFileSystem();
+    fileSystem.onOperation = ({ number }) => number === crashAt ? "crash" : undefined;
+    const making = fileSystem.makeDirectory("/d/e");
+    if (crashAt <= 4) await rejects(making, { name: "SimulatedCrash" });
+    else await making;
+    const after = fileSystem.afterPowerCut(NOTHING_KEPT);
+    deepStrictEqual([crashAt, await after.exists("/d/e")], [crashAt, crashAt === 5]);
+  }
   const fileSystem = new SimFileSystem();
-  await fileSystem.makeDirectory("/d/e");
-  fileSystem.createSync("/d/e/f").close();
-  await fileSystem.syncDirectory("/d/e");
-  await fileSystem.syncDirectory("/d");
-  const after = fileSystem.afterPowerCut(NOTHING_KEPT);
-  ok(!await after.exists("/d/e/f"));
-  ok(!await after.exists("/d"));
+  fileSystem.onOperation = ({ kind }) => kind === "syncDirectory" ? "EIO" : undefined;
+  await rejects(fileSystem.makeDirectory("/d"), { name: "FatalError" });
+  fileSystem.onOperation = () => undefined;
+  await fileSystem.makeDirectory("/d");
+  ok(await fileSystem.afterPowerCut(NOTHING_KEPT).exists("/d"), "the second try syncs the name");
 });
 
 Deno.test("SimFileSystem: a process crash loses nothing, but makes nothing durable", async () => {
