@@ -35,6 +35,13 @@ const MACHINE_ALLOWED = new RegExp(
     "src/transport/.*|src/http/server\\.ts|src/cli/.*|scripts/.*|main\\.ts)$",
 );
 
+const MACHINE_NAMES: ReadonlySet<string> = new Set([
+  "performance",
+  "crypto",
+  "setTimeout",
+  "setInterval",
+]);
+
 const OFFSET_NAME = /(offset|position)$/i;
 const BIT_OPERATORS: ReadonlySet<ts.SyntaxKind> = new Set([
   ts.SyntaxKind.AmpersandToken,
@@ -76,6 +83,24 @@ export const checkMachine: Rule = (sources) =>
       ts.isIdentifier(node) && node.text === "Deno" && isReference(node) && !isInType(node)
         ? "Deno may not be used here"
         : undefined,
+  );
+
+/** Time, chance and timers come through the interfaces of os/, so that a simulator can give them. */
+export const checkClock: Rule = (sources) =>
+  search(
+    sources.filter(({ path }) => !MACHINE_ALLOWED.test(path) && !isTestPath(path)),
+    "clock",
+    (node) => {
+      if (isMathRandom(node)) return "Math.random may not be used here";
+      if (ts.isNewExpression(node) && node.expression.getText() === "Date") {
+        return (node.arguments ?? []).length === 0 ? "new Date() may not be used here" : undefined;
+      }
+      if (ts.isPropertyAccessExpression(node) && node.getText() === "Date.now") {
+        return "Date.now may not be used here";
+      }
+      const isName = ts.isIdentifier(node) && MACHINE_NAMES.has(node.text) && isReference(node);
+      return isName ? `${node.text} may not be used here` : undefined;
+    },
   );
 
 /** No way around the compiler: any, x!, enum, namespace, private, a comment that switches it off. */

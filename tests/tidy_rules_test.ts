@@ -8,6 +8,7 @@ import { checkAssertions } from "./tidy_assertions.ts";
 import {
   checkBitOperators,
   checkCatches,
+  checkClock,
   checkConsole,
   checkDatabaseFiles,
   checkLeftovers,
@@ -218,6 +219,23 @@ Deno.test("checkMachine() finds Deno out of place, and lets its types be", () =>
   ];
   for (const path of allowed) deepStrictEqual(judge(checkMachine, path, text), [], path);
   deepStrictEqual(judge(checkMachine, "src/node/a.ts", "let a: Deno.FsFile | undefined;"), []);
+});
+
+Deno.test("checkClock() finds time, chance and timers that a simulator could not give", () => {
+  const path = "src/node/a.ts";
+  const samples: readonly (readonly [string, string])[] = [
+    ["a = Date.now();", "1 Date.now may not be used here"],
+    ["a = new Date();", "1 new Date() may not be used here"],
+    ["a = Math.random();", "1 Math.random may not be used here"],
+    ["a = performance.now();", "1 performance may not be used here"],
+    ["setTimeout(f, 1);", "1 setTimeout may not be used here"],
+    ["crypto.getRandomValues(a);", "1 crypto may not be used here"],
+  ];
+  for (const [text, message] of samples) {
+    deepStrictEqual(judge(checkClock, path, text), [message]);
+    deepStrictEqual(judge(checkClock, "src/os/deno_clock.ts", text), []);
+  }
+  deepStrictEqual(judge(checkClock, path, "a = new Date(ms); b = clock.setTimeout(f);"), []);
 });
 
 Deno.test("checkTypes() finds the ways around the compiler", () => {

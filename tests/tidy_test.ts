@@ -9,6 +9,7 @@ import { checkAssertions } from "./tidy_assertions.ts";
 import {
   checkBitOperators,
   checkCatches,
+  checkClock,
   checkConsole,
   checkDatabaseFiles,
   checkLeftovers,
@@ -40,6 +41,7 @@ const RULES: readonly (readonly [string, Rule])[] = [
   ["every export has a docstring", checkDocstrings],
   ["raft and command are pure", checkPurity],
   ["Deno only where the machine is", checkMachine],
+  ["clock, chance and timers only where the machine is", checkClock],
   ["no way around the compiler", checkTypes],
   ["no empty catch", checkCatches],
   ["no console", checkConsole],
