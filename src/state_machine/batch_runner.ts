@@ -317,6 +317,7 @@ export class BatchRunner {
     context.resultBytes = 0;
     context.session.connection.setLastInsertRowid(0);
     this.#resetChanges.run();
+    context.totalChangesBefore = context.session.connection.totalChanges;
     if (reader.nowMs > record.lastTimeMs) {
       record.lastTimeMs = Math.min(reader.nowMs, UNIX_MS_MAX);
     }
@@ -329,7 +330,10 @@ export class BatchRunner {
   #close(index: number): void {
     const context = this.#context;
     const { session } = context;
-    if (context.hasWritten) context.record.lastWriteIndex = index;
+    const isChanged = session.connection.totalChanges !== context.totalChangesBefore;
+    if (isChanged || context.hasWritten || session.schemaTouched) {
+      context.record.lastWriteIndex = index;
+    }
     if (context.hasDeferredKeys) {
       context.hasDeferredKeys = false;
       this.#undefer.run();

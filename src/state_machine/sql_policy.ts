@@ -29,11 +29,11 @@ const ALLOWED_FUNCTIONS = `-> ->> abs avg bm25 char coalesce concat concat_ws co
   geopoly_contains_point geopoly_debug geopoly_group_bbox geopoly_json geopoly_overlap geopoly_regular
   geopoly_svg geopoly_within geopoly_xform fts5_get_locale fts5_insttoken fts5_locale glob
   group_concat hex highlight if ifnull iif json json_array json_array_insert json_array_length
-  json_each json_error_position json_extract json_group_array json_group_object json_insert
-  json_object json_patch json_pretty json_quote json_remove json_replace json_set json_tree json_type
-  json_valid jsonb jsonb_array jsonb_array_insert jsonb_each jsonb_extract jsonb_group_array
+  json_error_position json_extract json_group_array json_group_object json_insert
+  json_object json_patch json_pretty json_quote json_remove json_replace json_set json_type
+  json_valid jsonb jsonb_array jsonb_array_insert jsonb_extract jsonb_group_array
   jsonb_group_object jsonb_insert jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set
-  jsonb_tree lag last_value lead length like likelihood likely lower match matchinfo max min
+  lag last_value lead length like likelihood likely lower match matchinfo max min
   nth_value ntile nullif octet_length offsets optimize percent_rank pi printf quote rank round
   row_number rtreecheck rtreedepth rtreenode sign snippet string_agg substr substring subtype sum
   total typeof unhex unicode unistr unistr_quote unlikely upper zeroblob

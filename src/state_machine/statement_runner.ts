@@ -14,6 +14,7 @@ import { Interruption, type KnownFailure } from "./interruption.ts";
 import { ENTRY_RESULT_BYTES_MAX } from "./limits.ts";
 import { errorResult, type RowSink, writeRows } from "./result_encoder.ts";
 import { FOREIGN_KEY_MESSAGE } from "./savepoints.ts";
+import type { Pragma } from "./sql_authorizer.ts";
 import type { StatementFacts } from "./sql_session.ts";
 import { StatementError, UnshowableValueError } from "./statement_error.ts";
 import type { WriterContext } from "./writer_context.ts";
@@ -64,8 +65,7 @@ export class StatementRunner {
     const context = this.#context;
     const isGuarded = this.#isGuarded(statement, options);
     const startedMs = this.#hasTimings(options) ? context.nowMs() : 0;
-    if (!statement.isReadonly) context.hasWritten = true;
-    if (facts.pragma?.name === "defer_foreign_keys") context.hasDeferredKeys = true;
+    if (facts.pragma !== undefined) this.#notePragma(facts.pragma);
     if (isGuarded) context.savepoints.open("statement");
     let rows: string | undefined;
     try {
@@ -81,6 +81,12 @@ export class StatementRunner {
     if (isGuarded) this.#closeGuard(options);
     const seconds = this.#hasTimings(options) ? (context.nowMs() - startedMs) / 1000 : undefined;
     return { rows, seconds };
+  }
+
+  #notePragma(pragma: Pragma): void {
+    if (pragma.value === undefined) return;
+    this.#context.hasWritten = true;
+    if (pragma.name === "defer_foreign_keys") this.#context.hasDeferredKeys = true;
   }
 
   /** What an earlier try has found out about a statement that ends the transaction (rule A4c). */

@@ -7,7 +7,10 @@ import { CommandEncoder } from "../command/command_encoder.ts";
 import type { Statement } from "../command/command.ts";
 import type { NamedValue, Value } from "../command/value.ts";
 import type { ApplyEntry } from "../node/ports.ts";
+import { Connection } from "../sqlite/connection.ts";
+import { setSwitches } from "../sqlite/settings.ts";
 import { testLibrary } from "../sqlite/testing.ts";
+import type { ReadValue } from "../sqlite/values.ts";
 import { ApplyBatch, packBatch } from "./apply_batch.ts";
 import type { BatchOutcome } from "./batch_runner.ts";
 import { createStateFile } from "./state_file.ts";
@@ -110,9 +113,22 @@ export function applyAll(writer: Writer, entries: readonly ApplyEntry[]): BatchO
 export class TestWriter implements Disposable {
   readonly writer: Writer;
 
-  constructor(path: string, options: { readonly foreignKeys?: boolean } = {}) {
-    createTestState(path, options);
+  constructor(
+    path: string,
+    options: { readonly foreignKeys?: boolean; readonly isOld?: boolean } = {},
+  ) {
+    if (options.isOld !== true) createTestState(path, options);
     this.writer = openTestWriter(path);
+  }
+
+  /** A writer on the state that another one has left. */
+  static reopen(path: string): TestWriter {
+    return new TestWriter(path, { isOld: true });
+  }
+
+  /** Applies entries as one batch. */
+  apply(entries: readonly ApplyEntry[]): BatchOutcome {
+    return applyAll(this.writer, entries);
   }
 
   /** The index that the next entry gets. */
@@ -136,4 +152,31 @@ export class TestWriter implements Disposable {
   [Symbol.dispose](): void {
     this.writer[Symbol.dispose]();
   }
+}
+
+/**
+ * All of a database's content that SQL can see, rowids included, and the state row: equal texts mean
+ * equal states. Tables of virtual tables are in it as what they are.
+ */
+export function contentOf(path: string): string {
+  using connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
+  setSwitches(connection, { noCheckpointOnClose: true });
+  const tables = connection.query(
+    "SELECT name, type, tbl_name, sql FROM sqlite_schema ORDER BY name",
+  );
+  const lines = tables.map((row) => JSON.stringify(row));
+  for (const [name, type, , sql] of tables) {
+    if (type !== "table" || /^CREATE VIRTUAL/i.test(String(sql))) continue;
+    const quoted = `"${String(name).replaceAll('"', '""')}"`;
+    const isKeyed = /WITHOUT ROWID/i.test(String(sql));
+    const columns = isKeyed ? "*" : "rowid, *";
+    const rows = connection.query(`SELECT ${columns} FROM ${quoted} ORDER BY 1, 2`);
+    for (const row of rows) lines.push(`${name}: ${row.map(valueText).join("|")}`);
+  }
+  return lines.join("\n");
+}
+
+function valueText(value: ReadValue): string {
+  if (value instanceof Uint8Array) return `x${value.toHex()}`;
+  return typeof value === "number" && Object.is(value, -0) ? "-0" : `${typeof value} ${value}`;
 }

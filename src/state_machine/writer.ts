@@ -54,7 +54,6 @@ export class Writer implements Disposable {
   readonly #batches: BatchRunner;
   readonly #sleepMs: (durationMs: number) => void;
   #timeMs = -1;
-  #totalChangesBefore = 0;
   #synchronous: Synchronous;
 
   /** @throws {FatalError} when the file holds no state. @throws {SqliteError} when it cannot be opened. */
@@ -77,7 +76,7 @@ export class Writer implements Disposable {
     freezeArithmetic(this.connection);
     freezeChance(this.connection, {
       random: this.#random,
-      totalChanges: () => this.connection.totalChanges - this.#totalChangesBefore,
+      totalChanges: () => this.connection.totalChanges - this.#context.totalChangesBefore,
     });
     this.#session = new SqlSession(this.connection, { isWriter: true });
     this.#context = new WriterContext({
@@ -152,7 +151,6 @@ export class Writer implements Disposable {
         if (nowMs !== this.#timeMs) this.#clock.setTimeMs(nowMs);
         this.#timeMs = nowMs;
         this.#random.seed(seed[0], seed[1]);
-        this.#totalChangesBefore = this.connection.totalChanges;
       },
       reloadSchema: () => this.#reloadSchema(),
       vacuum: (sql) => this.#vacuum(sql),

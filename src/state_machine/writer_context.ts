@@ -20,8 +20,13 @@ export class WriterContext {
   /** A monotonic clock in milliseconds, for `timings` only. */
   readonly nowMs: () => number;
   record: StateRecord;
-  /** Whether the entry at hand ran anything that may have changed the database. */
+  /**
+   * Whether the entry at hand did anything that its count of changed rows does not show. Must not depend
+   * on whether an error came while a statement was compiled or while it ran: the cache decides that.
+   */
   hasWritten = false;
+  /** The connection's count of changed rows when the entry began (rule Q6). */
+  totalChangesBefore = 0;
   /** Bytes of values in the rows that the entry at hand has answered with. */
   resultBytes = 0;
   /** Whether the entry at hand has put foreign keys off, which must not outlive it (rule Q6). */
@@ -44,6 +49,7 @@ export class WriterContext {
   /** Changes the replicated setting, and the connection with it. */
   setForeignKeys(options: { readonly isOn: boolean }): void {
     this.record.foreignKeys = options.isOn;
+    this.hasWritten = true;
     setSwitches(this.session.connection, { foreignKeys: options.isOn });
   }
 }
