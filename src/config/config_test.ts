@@ -237,10 +237,14 @@ Deno.test("parseConfig() refuses features that are not there and dangerous to mi
 });
 
 Deno.test("parseConfig() says which flags and variables have no effect", () => {
-  deepStrictEqual(noticesOf("-auto-vacuum-int 1h -otlp-endpoint h:1 data"), [
-    "Flag -auto-vacuum-int has no effect yet",
-    "Flag -otlp-endpoint has no effect yet",
-  ]);
+  deepStrictEqual(
+    noticesOf("-auto-vacuum-int 1h -raft-election-timeout 2s -otlp-endpoint h:1 data"),
+    [
+      "Flag -raft-election-timeout has no effect yet",
+      "Flag -auto-vacuum-int has no effect yet",
+      "Flag -otlp-endpoint has no effect yet",
+    ],
+  );
   deepStrictEqual(noticesOf("data", { DUST_HTP_ADDR: "x", DUST_FK: "1", HOME: "/" }), [
     "Environment variable DUST_HTP_ADDR is unknown and has no effect",
   ]);
