@@ -14,12 +14,20 @@ import {
 } from "../sqlite/authorizer.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { DML_KEYWORDS, firstKeyword } from "./sql_keyword.ts";
-import { ALLOWED_MODULES, functionRule, LOCAL_MODULES, pragmaRules } from "./sql_policy.ts";
+import {
+  ALLOWED_MODULES,
+  functionRule,
+  LOCAL_MODULES,
+  type PragmaRule,
+  pragmaRules,
+} from "./sql_policy.ts";
 
 /** What the tables of ours are called, in lower case. */
 export const OWN_PREFIX = "sqlite_dust";
 
 const STATISTICS_PREFIX = "sqlite_stat";
+/** Tables that show what a pragma says. */
+const PRAGMA_PREFIX = "pragma_";
 
 /** BEGIN, COMMIT and the like, as SQLite understood them. */
 export interface Control {
@@ -56,6 +64,8 @@ export class SqlAuthorizer {
   isTrusted = false;
   /** The SQL that is being compiled, or run, when SQLite may compile it anew. */
   sql: () => string = () => "";
+  /** Set while a client's statement is compiled; otherwise virtual tables compile their own SQL. */
+  isCompiling = false;
   /** Set while a VACUUM runs, which attaches a nameless database. */
   isVacuum = false;
   /** What the statement compiled last is, if it is one of these. Cleared by the caller. */
@@ -75,6 +85,8 @@ export class SqlAuthorizer {
     if (this.isVacuum) {
       return action === Action.ATTACH && request.first !== "" ? "deny" : "allow";
     }
+    const isLook = action === Action.READ || action === Action.SELECT || action === Action.FUNCTION;
+    if (!isLook && request.database === "temp") return "deny";
     switch (action) {
       case Action.READ:
         return this.#read(request.first ?? "");
@@ -90,7 +102,7 @@ export class SqlAuthorizer {
       case Action.SAVEPOINT:
         return this.#control(request);
       case Action.ALTER_TABLE:
-        return isOwn(request.second ?? "") || request.first === "temp" ? "deny" : "allow";
+        return isOwn(request.second ?? "") ? "deny" : "allow";
       case Action.CREATE_VTABLE:
         return ALLOWED_MODULES.has((request.second ?? "").toLowerCase()) ? "allow" : "deny";
       default:
@@ -102,6 +114,9 @@ export class SqlAuthorizer {
   #read(table: string): Authorization {
     const name = table.toLowerCase();
     if (name.startsWith(OWN_PREFIX)) return "deny";
+    if (name.startsWith(PRAGMA_PREFIX)) {
+      return this.#pragmaRule(name.substring(PRAGMA_PREFIX.length)) === "refuse" ? "deny" : "allow";
+    }
     return this.#isWriter && LOCAL_MODULES.has(name) ? "deny" : "allow";
   }
 
@@ -123,9 +138,10 @@ export class SqlAuthorizer {
   #pragma(request: AuthorizationRequest): Authorization {
     const name = (request.first ?? "").toLowerCase();
     const value = request.second;
+    // Not a client's: FTS5 asks whether another connection has changed the file.
+    if (!this.isCompiling && name === "data_version") return "allow";
     this.pragma = { name, value };
-    const rules = pragmaRules(name);
-    switch (this.#isWriter ? rules.write : rules.read) {
+    switch (this.#pragmaRule(name)) {
       case "any":
         return "allow";
       case "get":
@@ -135,6 +151,11 @@ export class SqlAuthorizer {
       case "refuse":
         return "deny";
     }
+  }
+
+  #pragmaRule(name: string): PragmaRule {
+    const rules = pragmaRules(name);
+    return this.#isWriter ? rules.write : rules.read;
   }
 
   #control(request: AuthorizationRequest): Authorization {

@@ -150,6 +150,7 @@ export class SqlSession {
     authorizer.control = undefined;
     authorizer.pragma = undefined;
     authorizer.sql = sql;
+    authorizer.isCompiling = true;
     try {
       return compile();
     } catch (error) {
@@ -157,6 +158,8 @@ export class SqlSession {
       // SQL that holds NUL: a result like any other error of it.
       const isRefused = error instanceof OperatingError && error.code === "bad_request";
       throw isRefused ? new StatementError(error.message, { cause: error }) : error;
+    } finally {
+      authorizer.isCompiling = false;
     }
   }
 
@@ -174,11 +177,11 @@ export class SqlSession {
       isWhole,
       parameters: new Map(),
     };
-    factsOf.set(statement, facts);
     // Rule Q7: what is stored in the schema must not so much as name a table of ours.
     if (touchesSchema && sql.toLowerCase().includes(OWN_PREFIX)) {
       throw new StatementError("not authorized");
     }
+    factsOf.set(statement, facts);
     return facts;
   }
 }

@@ -136,6 +136,11 @@ export class TestWriter implements Disposable {
     return this.writer.record.appliedIndex + 1;
   }
 
+  /** Tries one entry as if it were parked. */
+  try(item: ApplyEntry): { readonly isEnded: boolean } {
+    return this.writer.try(new ApplyBatch(packBatch([item])), 0);
+  }
+
   /** Applies one entry. @returns its answer as text, an error of the whole entry with `!` before it. */
   run(statements: readonly ShortStatement[], settings: EntrySettings = {}): string {
     const { answers } = applyAll(this.writer, [entry(this.nextIndex, statements, settings)]);
