@@ -176,10 +176,13 @@ export class BatchRunner {
     }
   }
 
-  /** Commits a transaction that changes nothing but the row, for the sake of its being synced. */
+  /** Commits a transaction that changes nothing, for the sake of its being synced. */
   touch(): void {
     this.#start();
-    this.#stateWriter.write(this.#context.record);
+    // A row that is written as it was is not written at all, and a commit without pages syncs nothing.
+    const { record } = this.#context;
+    this.#stateWriter.write({ ...record, lastWriteIndex: record.lastWriteIndex + 1 });
+    this.#stateWriter.write(record);
     this.#finish();
   }
 
