@@ -71,7 +71,7 @@ export const READERS_EXTRA_MAX = 6;
 export const READER_HELD_UP_MS = 25;
 
 /** Pages that each connection caches, in KiB. */
-export const WRITER_CACHE_KIB = 16 * 1024;
+export const WRITER_CACHE_KIB = 4 * 1024;
 export const READER_CACHE_KIB = 4 * 1024;
 
 /** Pages written since the last checkpoint that call for the next one, between batches. */
