@@ -12,6 +12,7 @@ import { type SimChoice, SimFileSystem, type SimOperation } from "../sim/sim_fil
 import {
   applyStep,
   assertOneOf,
+  candidatesDuring,
   createWorkloadLog,
   doStep,
   emptyModel,
@@ -63,7 +64,7 @@ async function imagesOf(options: { seed: number; stepCount: number }): Promise<r
   for (let at = 0; at < options.stepCount; at++) {
     const step = workload.next(model);
     model = applyStep(model, step);
-    run.candidates = [...run.candidates, model];
+    run.candidates = candidatesDuring(run.candidates, step, model);
     log = await doStep(log, step, run.options);
     if (isDurableAfter(step)) run.candidates = [model];
   }
@@ -206,7 +207,7 @@ async function runWithFault(options: {
     for (let at = 0; at < 40; at++) {
       const step = workload.next(model);
       const after = applyStep(model, step);
-      run.candidates = [...run.candidates, after];
+      run.candidates = candidatesDuring(run.candidates, step, after);
       try {
         log = await doStep(log, step, run.options);
       } catch (error) {

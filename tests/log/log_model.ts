@@ -102,6 +102,22 @@ export function applyStep(model: LogModel, step: LogStep): LogModel {
   }
 }
 
+/**
+ * What a crash may leave while `step` is done, given what it might have left before, oldest first. A
+ * purge takes entries from the older states too, but only up to the commit index that is durable.
+ */
+export function candidatesDuring(
+  before: readonly (LogModel | undefined)[],
+  step: LogStep,
+  after: LogModel,
+): (LogModel | undefined)[] {
+  if (step.kind !== "purge") return [...before, after];
+  const index = Math.min(step.index, before[0]?.hardState.commit ?? 0);
+  const purge: LogStep = { kind: "purge", index };
+  const purged = before.map((model) => model === undefined ? model : applyStep(model, purge));
+  return [...purged, after];
+}
+
 /** Draws steps that a Raft node could take, from a model and a seed. */
 export class LogWorkload {
   readonly #entropy: SimEntropy;
