@@ -43,8 +43,7 @@ function handleRejected(state: RaftState, peer: Peer, message: AppendResponse): 
 function handleAccepted(state: RaftState, peer: Peer, message: AppendResponse): void {
   const { id, progress } = peer;
   const isNews = progress.maybeUpdate(message.index);
-  const endsProbe = progress.match === message.index && progress.state === "probe";
-  if (!isNews && !endsProbe) return;
+  if (!isNews && !(progress.match === message.index && endsWait(progress))) return;
   advanceState(state, peer, message);
   if (!maybeCommit(state) && id !== state.id && progress.canBumpCommit(state.log.commit)) {
     requestAppend(state, { to: id, wish: "always" });
@@ -54,6 +53,12 @@ function handleAccepted(state: RaftState, peer: Peer, message: AppendResponse): 
   if (id === state.transferee && progress.match === state.log.lastIndex) {
     sendTimeoutNow(state, { to: id, isImmediate: false });
   }
+}
+
+/** Whether an answer that only repeats `match` is what the leader waited for. */
+function endsWait(progress: Progress): boolean {
+  if (progress.state === "snapshot") return progress.match >= progress.pendingSnapshot;
+  return progress.state === "probe";
 }
 
 /** The answer shows that the peer's log connects to this one, wherever its snapshot came from. */

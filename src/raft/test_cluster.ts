@@ -196,7 +196,7 @@ export class TestCluster {
       const message = this.wire.shift();
       if (message === undefined) return;
       const node = this.nodes.get(message.to);
-      if (node === undefined || isLost(message)) continue;
+      if (isLost(message) || node === undefined) continue;
       if (this.#cut.has(`${message.from}>${message.to}`)) continue;
       this.wire.push(...node.step(message));
     }
