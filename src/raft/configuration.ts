@@ -17,6 +17,11 @@ export const EMPTY_CONFIGURATION: ConfState = {
   autoLeave: false,
 };
 
+/** A configuration of voters alone. */
+export function votersOnly(ids: readonly number[]): ConfState {
+  return { ...EMPTY_CONFIGURATION, voters: ascending(ids.map(nodeId)) };
+}
+
 /** Whether two majorities have to agree. */
 export function isJoint(configuration: ConfState): boolean {
   return configuration.votersOutgoing.length > 0;

@@ -2,14 +2,14 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { type NodeId, nodeId } from "../base/ids.ts";
 import type { ConfChangeSingle } from "./conf_change.ts";
-import { assertConfiguration, EMPTY_CONFIGURATION } from "./configuration.ts";
+import { assertConfiguration, EMPTY_CONFIGURATION, votersOnly } from "./configuration.ts";
 import {
   changeConfiguration,
   changeSimply,
   enterJoint,
   leaveJoint,
 } from "./configuration_changer.ts";
-import { change, votersOnly } from "./test_cluster.ts";
+import { change } from "./test_cluster.ts";
 import type { ConfState } from "./types.ts";
 
 const single: fc.Arbitrary<ConfChangeSingle> = fc.record({

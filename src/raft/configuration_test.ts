@@ -8,8 +8,9 @@ import {
   decodeConfiguration,
   EMPTY_CONFIGURATION,
   encodeConfiguration,
+  votersOnly,
 } from "./configuration.ts";
-import { votersOnly } from "./test_cluster.ts";
+import {} from "./test_cluster.ts";
 
 const ids = fc.array(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), { maxLength: 9 })
   .map((list) => ascending(list.map(nodeId)));

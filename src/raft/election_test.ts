@@ -1,7 +1,8 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { nodeId, term } from "../base/ids.ts";
 import { encodeConfChange } from "./conf_change.ts";
-import { at, change, entry, TestCluster, TestNode, votersOnly } from "./test_cluster.ts";
+import { votersOnly } from "./configuration.ts";
+import { at, change, entry, TestCluster, TestNode } from "./test_cluster.ts";
 import type { Entry } from "./types.ts";
 
 function changeEntry(index: number, ofTerm: number, tokens: string): Entry {

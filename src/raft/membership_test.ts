@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { nodeId } from "../base/ids.ts";
-import { change, normal, TestCluster, TestNode, votersOnly } from "./test_cluster.ts";
+import { votersOnly } from "./configuration.ts";
+import { change, normal, TestCluster, TestNode } from "./test_cluster.ts";
 
 function cluster(voters: readonly number[], config: object = {}): TestCluster {
   const made = new TestCluster({ voters, config });

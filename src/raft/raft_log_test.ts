@@ -3,7 +3,8 @@ import { term } from "../base/ids.ts";
 import { FatalError } from "../base/errors.ts";
 import { MemoryStorage } from "./memory_storage.ts";
 import { RaftLog } from "./raft_log.ts";
-import { at, entry, votersOnly } from "./test_cluster.ts";
+import { votersOnly } from "./configuration.ts";
+import { at, entry } from "./test_cluster.ts";
 
 function storageWith(terms: readonly number[], compactTo = 0): MemoryStorage {
   const storage = new MemoryStorage();

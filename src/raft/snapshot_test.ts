@@ -3,7 +3,8 @@ import { nodeId, term } from "../base/ids.ts";
 import { FatalError } from "../base/errors.ts";
 import { encodeConfChange } from "./conf_change.ts";
 import type { Message } from "./message.ts";
-import { at, change, entry, normal, TestCluster, TestNode, votersOnly } from "./test_cluster.ts";
+import { votersOnly } from "./configuration.ts";
+import { at, change, entry, normal, TestCluster, TestNode } from "./test_cluster.ts";
 
 const CONFIGURATION = votersOnly([1, 2, 3]);
 

@@ -2,7 +2,8 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { nodeId, term } from "../base/ids.ts";
 import type { Message } from "./message.ts";
 import type { Ready, StorageAppend } from "./ready.ts";
-import { at, entry, normal, TestNode, votersOnly } from "./test_cluster.ts";
+import { votersOnly } from "./configuration.ts";
+import { at, entry, normal, TestNode } from "./test_cluster.ts";
 import { assertDefined } from "../base/assert.ts";
 
 /** An append from `from` in `ofTerm`, behind the entry (1, 1). */

@@ -8,7 +8,7 @@ import { type LogIndex, logIndex, type NodeId, nodeId, term as toTerm } from "..
 import { assertRaft } from "./assert_raft.ts";
 import { type ConfChange, decodeConfChange } from "./conf_change.ts";
 import { productionConfig, type RaftConfig } from "./config.ts";
-import { ascending, EMPTY_CONFIGURATION } from "./configuration.ts";
+import { votersOnly } from "./configuration.ts";
 import { MemoryStorage } from "./memory_storage.ts";
 import type { Message } from "./message.ts";
 import { Raft } from "./raft.ts";
@@ -233,11 +233,6 @@ export function entry(index: number, term: number): Entry {
 /** A normal proposal of `size` bytes. */
 export function normal(size: number): ProposedEntry {
   return { kind: "normal", size, payload: new Uint8Array(size) };
-}
-
-/** A configuration of voters alone. */
-export function votersOnly(ids: readonly number[]): ConfState {
-  return { ...EMPTY_CONFIGURATION, voters: ascending(ids.map(nodeId)) };
 }
 
 const TYPES = { v: "add_voter", l: "add_learner", r: "remove", u: "update" } as const;

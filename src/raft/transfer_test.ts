@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { nodeId } from "../base/ids.ts";
-import { change, normal, TestCluster, votersOnly } from "./test_cluster.ts";
+import { votersOnly } from "./configuration.ts";
+import { change, normal, TestCluster } from "./test_cluster.ts";
 
 function cluster(config: object = {}): TestCluster {
   const made = new TestCluster({ voters: [1, 2, 3], config });

@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { term } from "../base/ids.ts";
-import { at, entry, votersOnly } from "./test_cluster.ts";
+import { votersOnly } from "./configuration.ts";
+import { at, entry } from "./test_cluster.ts";
 import type { TraceEvent } from "./trace.ts";
 import { UnstableLog } from "./unstable_log.ts";
 

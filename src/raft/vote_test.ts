@@ -2,7 +2,8 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { nodeId, term } from "../base/ids.ts";
 import { encodeConfChange } from "./conf_change.ts";
 import type { Ballot, VoteRequest, VoteResponse } from "./message.ts";
-import { at, change, entry, TestNode, votersOnly } from "./test_cluster.ts";
+import { votersOnly } from "./configuration.ts";
+import { at, change, entry, TestNode } from "./test_cluster.ts";
 
 interface Ask {
   readonly from?: number;
