@@ -24,6 +24,7 @@ import { PendingQuery } from "./pending_query.ts";
 import { FORMAT_SHIFT, QUERY_FLAG, type ReaderReply, STOP } from "./reader_messages.ts";
 import { type ReaderSetup, ReaderThread } from "./reader_thread.ts";
 
+const CLOSE_POLL_MS = 2;
 const TICKET_MAX = 0x7fff_ffff;
 
 /** What the pool is made of. */
@@ -119,6 +120,11 @@ export class ReaderPool {
     for (const query of this.#byTicket.values()) {
       this.#stop(query, STOP.canceled);
       query.fail(new OperatingError("not_ready", "store not open"));
+    }
+    // A connection can only be interrupted until it is told to close (rule Q12): first all must end.
+    while (this.#threads.some(({ batches }) => batches.length > 0)) {
+      for (const thread of this.#threads) thread.stop(thread.currentTicket, STOP.canceled);
+      await this.#options.clock.sleep(CLOSE_POLL_MS);
     }
     await Promise.all(this.#threads.map((thread) => thread.close()));
     this.#threads.length = 0;

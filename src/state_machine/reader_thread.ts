@@ -91,7 +91,8 @@ export class ReaderThread {
 
   /** Has a query end if it runs here now. @returns whether it does. */
   stop(ticket: number, reason: number): boolean {
-    if (this.currentTicket !== ticket || this.#address === undefined) return false;
+    if (ticket === 0 || this.currentTicket !== ticket) return false;
+    if (this.#address === undefined) return false;
     Atomics.store(this.#cells, CELL.stopReason, reason);
     Atomics.store(this.#cells, CELL.stopped, ticket);
     interruptConnection(this.#library, this.#address);

@@ -225,6 +225,12 @@ export class StateMachine implements StateMachinePort {
     this.#writer.end();
   }
 
+  /** Ends the threads as they are, after `onFatal`: the process is about to end too. */
+  async abandon(): Promise<void> {
+    await this.#pool.close();
+    this.#writer.end();
+  }
+
   async #sync(): Promise<void> {
     const { index } = await this.#writer.ask("synced", (id) => ({ kind: "sync", id }));
     this.#durableIndex = logIndex(index);

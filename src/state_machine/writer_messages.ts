@@ -105,6 +105,7 @@ export function unpackAnswers(packed: PackedAnswers): (EntryAnswer | undefined)[
   let at = 0;
   for (let entry = 0; entry < lengths.length; entry++) {
     const length = lengths[entry] as number;
+    answers[entry] = undefined;
     if (length === NOBODY) continue;
     const size = length >= 0 ? length : ERROR_BASE - length;
     const part = text.substring(at, at + size);
