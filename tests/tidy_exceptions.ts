@@ -17,19 +17,4 @@ const SAID_BY_HEADER = "The file's header or the members say it; wants a line of
 /** All of them. Keep short. */
 export const EXCEPTIONS: readonly Exception[] = [
   { rule: "docstring", path: "src/node/ports.ts", count: 2, reason: SAID_BY_HEADER },
-  { rule: "docstring", path: "src/raft/append_response.ts", count: 1, reason: SAID_BY_HEADER },
-  { rule: "docstring", path: "src/raft/conf_change.ts", count: 1, reason: SAID_BY_HEADER },
-  { rule: "docstring", path: "src/raft/config.ts", count: 1, reason: SAID_BY_HEADER },
-  {
-    rule: "docstring",
-    path: "src/raft/configuration_changer.ts",
-    count: 1,
-    reason: SAID_BY_HEADER,
-  },
-  { rule: "docstring", path: "src/raft/log_storage.ts", count: 1, reason: SAID_BY_HEADER },
-  { rule: "docstring", path: "src/raft/message.ts", count: 1, reason: SAID_BY_HEADER },
-  { rule: "docstring", path: "src/raft/progress.ts", count: 1, reason: SAID_BY_HEADER },
-  { rule: "docstring", path: "src/raft/raft_log.ts", count: 1, reason: SAID_BY_HEADER },
-  { rule: "docstring", path: "src/raft/status.ts", count: 2, reason: SAID_BY_HEADER },
-  { rule: "docstring", path: "src/raft/trace.ts", count: 1, reason: SAID_BY_HEADER },
 ];

@@ -17,6 +17,7 @@ interface Peer {
   readonly progress: Progress;
 }
 
+/** One answer: what the peer has, or where it must be tried next. */
 export function handleAppendResponse(state: RaftState, message: AppendResponse): void {
   const progress = state.members.progress(message.from);
   if (progress === undefined) return;

@@ -21,6 +21,7 @@ export interface ConfChangeSingle {
  */
 export type ConfChangeTransition = "auto" | "implicit" | "explicit";
 
+/** A change as a whole. All that concerns members happens at once when its entry is applied. */
 export interface ConfChange {
   /** `single` is the older form with exactly one member; both do the same. Dust writes `joint`. */
   readonly form: "single" | "joint";

@@ -7,6 +7,7 @@ import { assert } from "../base/assert.ts";
 import type { NodeId } from "../base/ids.ts";
 import { NOBODY } from "./types.ts";
 
+/** All settings of one engine; none can be changed later. */
 export interface RaftConfig {
   readonly id: NodeId;
   /** Election timeouts are drawn from `[electionTicks, electionTicksMax]`; leases last `electionTicks`. */

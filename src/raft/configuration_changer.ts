@@ -25,6 +25,7 @@ export interface ConfigurationChanged {
   readonly renewed: readonly NodeId[];
 }
 
+/** The next configuration, or why there is none. */
 export type ChangeOutcome = ConfigurationChanged | {
   readonly kind: "impossible";
   /** In lower case, as the last part of a sentence. */

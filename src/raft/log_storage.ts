@@ -20,6 +20,7 @@ export interface EntriesRange {
  */
 export type EntriesAnswer = readonly Entry[] | "compacted" | "unavailable";
 
+/** See the file's header. Nothing here may throw for a range within the log. */
 export interface LogStorage {
   /** The first entry held, at least 1; `lastIndex + 1` when none is. */
   readonly firstIndex: LogIndex;

@@ -119,6 +119,7 @@ export interface TransferLeaderMessage extends Envelope {
   readonly transferee: NodeId;
 }
 
+/** Everything that engines say to each other. */
 export type Message =
   | AppendMessage
   | AppendResponse

@@ -11,6 +11,7 @@ import { type LogIndex, logIndex } from "../base/ids.ts";
 import { Inflights } from "./inflights.ts";
 import { NO_INDEX } from "./types.ts";
 
+/** How a peer is sent to; see the file's header. */
 export type ProgressState = "probe" | "replicate" | "snapshot";
 
 /** The window that a new `Progress` gets. */

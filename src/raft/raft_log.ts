@@ -20,6 +20,7 @@ import type { LogPosition, TraceSink } from "./trace.ts";
 import { type Entry, NO_TERM, type SnapshotMetadata } from "./types.ts";
 import { UnstableLog } from "./unstable_log.ts";
 
+/** What a log starts from. */
 export interface RaftLogOptions {
   readonly storage: LogStorage;
   readonly trace: TraceSink | undefined;

@@ -23,6 +23,7 @@ export interface MemberStatus {
   readonly inflightBytes: number;
 }
 
+/** One engine as a whole. */
 export interface RaftStatus extends SoftState, HardState {
   readonly id: NodeId;
   readonly firstIndex: LogIndex;
@@ -40,6 +41,7 @@ export interface RaftStatus extends SoftState, HardState {
   readonly members: readonly MemberStatus[];
 }
 
+/** Copies what matters out of the engine. */
 export function statusOf(state: RaftState): RaftStatus {
   const { log } = state;
   return {

@@ -16,6 +16,7 @@ export interface LogPosition {
   readonly term: Term;
 }
 
+/** Every fact there is; `kind` tells them apart. */
 export type TraceEvent = LifeEvent | ElectionEvent | LogEvent | ReplicationEvent | TransferEvent;
 
 /** Start, roles, terms, membership. */
