@@ -5,6 +5,7 @@
  * has left in memory, when it is ours, of this incarnation, and from the log's own history; otherwise
  * a copy of the generation's, which the log's entries then bring up to date.
  */
+import { realpathSync } from "node:fs";
 import { entryChainText } from "../base/entry_chain.ts";
 import { FatalError } from "../base/errors.ts";
 import { logIndex, term } from "../base/ids.ts";
@@ -29,6 +30,7 @@ import {
   makeLiveFolder,
   ramFolder,
   requireFile,
+  sweepRamFolders,
   writeLiveIdentity,
 } from "./state_folders.ts";
 import { type LiveState, StateMachine } from "./state_machine.ts";
@@ -109,10 +111,13 @@ async function openRam(
   parts: RamParts,
 ): Promise<Pick<LiveState, "path" | "isRam" | "durableIndex">> {
   const { logger } = options;
-  const identity =
-    `${options.identity.clusterId.toHex()} ${options.identity.incarnation.toHex()}\n`;
+  const { clusterId, incarnation } = options.identity;
+  const realPath = realpathSync(options.dataDirectory);
+  const identity = `${clusterId.toHex()} ${incarnation.toHex()}\n${realPath}\n`;
   const durableIndex = peek(parts.library, parts.copy).record.appliedIndex;
-  const folder = chooseFolder(options, parts);
+  const ramDirectory = options.ramDirectory ?? RAM_DIRECTORY;
+  if (inspectFolder(ramDirectory) !== "missing") sweepRamFolders(ramDirectory);
+  const folder = chooseFolder(options, { ...parts, ramDirectory });
   const path = livePath(folder.path);
   if (folder.isRam && isLiveFolderOf(folder.path, identity)) {
     const state = tryPeek(parts.library, path);
@@ -134,10 +139,10 @@ async function openRam(
 /** Memory if there is room and the folder is ours, otherwise the data directory. */
 function chooseFolder(
   options: OpenOptions,
-  parts: RamParts,
+  parts: RamParts & { readonly ramDirectory: string },
 ): { readonly path: string; readonly isRam: boolean } {
   const { dataDirectory, logger } = options;
-  const ramDirectory = options.ramDirectory ?? RAM_DIRECTORY;
+  const { ramDirectory } = parts;
   const fallback = { path: fallbackFolder(dataDirectory), isRam: false };
   const reason = reasonAgainst(ramDirectory, { dataDirectory, copyBytes: parts.copyBytes });
   if (reason === undefined) {

@@ -225,6 +225,23 @@ Deno.test("A file in memory that is older than the copy is not used", async () =
   strictEqual(await place.use({ generation: 2 }), 5);
 });
 
+Deno.test("Files in memory whose data directory is gone give their memory back", async () => {
+  using gone = new Place();
+  using place = new Place();
+  const { ramDirectory } = place;
+  await gone.create();
+  await place.create();
+  await gone.use({ ramDirectory });
+  await place.use({});
+  Deno.mkdirSync(join(ramDirectory, "dust-0123456789abcdef"), { mode: 0o700 });
+  Deno.mkdirSync(join(ramDirectory, "other"));
+  strictEqual(place.liveFolders.length, 4);
+  Deno.removeSync(gone.dataDirectory, { recursive: true });
+  await place.use({});
+  ok(place.logged(/State found in memory/));
+  strictEqual(place.liveFolders.length, 3);
+});
+
 Deno.test("Disk mode opens the generation itself and syncs it (D3)", async () => {
   using place = new Place();
   await place.create();

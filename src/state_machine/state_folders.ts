@@ -4,7 +4,8 @@
  *
  *   DATA_DIR/state/GENERATION/db.sqlite   disk mode: the live file; RAM mode: its newest durable copy
  *   RAM_DIR/dust-HASH/db.sqlite           RAM mode: the live file; HASH is of DATA_DIR's real path
- *   RAM_DIR/dust-HASH/identity            whose it is (rule S4: never in the replicated tables)
+ *   RAM_DIR/dust-HASH/identity            whose it is (rule S4: never in the replicated tables):
+ *                                         a line of cluster and incarnation, a line of DATA_DIR
  *   DATA_DIR/state/live/db.sqlite         RAM mode without tmpfs: rebuilt at each start
  */
 import { createHash } from "node:crypto";
@@ -30,6 +31,7 @@ const FILE_NAME = "db.sqlite";
 const IDENTITY_NAME = "identity";
 const LIVE_NAME = "live";
 const PRIVATE_MODE = 0o700;
+const RAM_FOLDER_PATTERN = /^dust-[0-9a-f]{16}$/;
 const GENERATION_PATTERN = /^[1-9]\d{0,15}$/;
 
 /** One generation of one data directory. */
@@ -134,6 +136,22 @@ export function isLiveFolderOf(folder: string, identity: string): boolean {
 export function makeLiveFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
+}
+
+/**
+ * Deletes the live folders in memory whose data directory is gone: nobody else would give that memory
+ * back. Folders of other users, and what is not a live folder, are left alone.
+ */
+export function sweepRamFolders(ramDirectory: string): void {
+  for (const name of readdirSync(ramDirectory)) {
+    if (!RAM_FOLDER_PATTERN.test(name)) continue;
+    const folder = joinPath(ramDirectory, name);
+    const identity = joinPath(folder, IDENTITY_NAME);
+    if (inspectFolder(folder) !== "ours" || !existsSync(identity)) continue;
+    const [, dataDirectory] = readFileSync(identity, "utf8").split("\n");
+    if (dataDirectory === undefined || dataDirectory === "" || existsSync(dataDirectory)) continue;
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Says whose a live file is, once it is complete: an unfinished one is nobody's. */
