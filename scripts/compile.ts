@@ -2,7 +2,8 @@
  * `deno task compile [--output FILE]`: builds the executable. It holds the program, the Worker entry
  * points (every src/**\/*_worker.ts, which nothing imports) and the pinned libsqlite3, which this
  * builds first where it is missing. It has all permissions: Deno gives access to /dev, where memory
- * files live (/dev/shm), only together with all others (fault X21 cannot be had that way).
+ * files live (/dev/shm), only together with all others (fault X21 cannot be had that way). V8 is set
+ * as `deno task start` sets it: an executable cannot be told later.
  * Deno takes a base runtime (`denort`) from its own host; DENORT_BIN names a local copy instead.
  */
 import { fileURLToPath } from "node:url";
@@ -17,6 +18,21 @@ export function includedFiles(project: string): string[] {
     /\/libsqlite3\.(so|dylib|dll)$/.test(path)
   );
   return [...workers.sort(), ...libraries];
+}
+
+/**
+ * The option for V8 that `deno task start` has, so that there is one place to change it.
+ * @throws {Error} when the task has none.
+ */
+export function v8Option(project: string): string {
+  const config: { readonly tasks: { readonly start: { readonly command: string } } } = JSON.parse(
+    Deno.readTextFileSync(`${project}/deno.json`),
+  );
+  const option = /--v8-flags=\S+/.exec(config.tasks.start.command)?.[0];
+  if (option === undefined) {
+    throw new Error("Cannot build: task start in deno.json sets no V8 flags");
+  }
+  return option;
 }
 
 /** What went wrong in one sentence, from what `deno compile` wrote to stderr, without colours. */
@@ -51,6 +67,7 @@ async function main(args: readonly string[]): Promise<number> {
     "--no-check",
     "--no-prompt",
     "--allow-all",
+    v8Option(PROJECT),
     ...includes,
     "--output",
     output,

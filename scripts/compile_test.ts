@@ -1,6 +1,6 @@
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { explainFailure, includedFiles } from "./compile.ts";
+import { explainFailure, includedFiles, v8Option } from "./compile.ts";
 
 const PROJECT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
@@ -16,6 +16,10 @@ Deno.test("includedFiles() has every Worker entry point that the program starts,
   ok(started.length > 0);
   for (const path of started) ok(included.includes(path), `${path} is not in the executable`);
   ok(included.some((path) => path.startsWith("lib/libsqlite3.")));
+});
+
+Deno.test("v8Option() bounds the young generation, as in deno task start", () => {
+  match(v8Option(PROJECT), /^--v8-flags=\S*--max-semi-space-size=\d+/);
 });
 
 Deno.test("explainFailure() is one sentence", () => {

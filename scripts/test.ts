@@ -29,7 +29,7 @@ async function runDeno(args: readonly string[]): Promise<number> {
 async function runTests(
   extra: readonly string[],
 ): Promise<{ code: number; passed: number; failed: number }> {
-  const targets = extra.length > 0 ? extra : ["src", "tests"];
+  const targets = extra.length > 0 ? extra : ["src", "tests", "scripts"];
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--no-prompt", "--no-check", ...targets],
     stdin: "null",
