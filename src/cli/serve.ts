@@ -105,6 +105,8 @@ function listen({ config, service, clock }: Parts): HttpServer {
     bindAddress: config.http.listen.text,
     allowOrigin: config.http.allowOrigin,
     writeQueue: config.writeQueue,
+    bodyBytesMax: config.http.bodyBytesMax,
+    requestsInFlightMax: config.http.requestsInFlightMax,
     commandLine: Deno.args,
     crash,
   });
@@ -142,6 +144,7 @@ async function start(parts: Parts & { readonly logger: Logger }): Promise<Runnin
       intervalMs: config.raft.snapshotIntervalMs,
       trailingEntries: trailingEntries(config),
     },
+    applyTimeoutMs: config.raft.applyTimeoutMs,
     onFatal: crash,
   });
   service.database.attach({ node, stateMachine: data.stateMachine });

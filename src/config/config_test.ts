@@ -245,6 +245,8 @@ Deno.test("parseConfig() says which flags and variables have no effect", () => {
       "Flag -otlp-endpoint has no effect yet",
     ],
   );
+  const heeded = "-http-max-body 1MiB -http-max-requests 5 -raft-apply-timeout 1s data";
+  deepStrictEqual(noticesOf(heeded), []);
   deepStrictEqual(noticesOf("data", { DUST_HTP_ADDR: "x", DUST_FK: "1", HOME: "/" }), [
     "Environment variable DUST_HTP_ADDR is unknown and has no effect",
   ]);

@@ -33,12 +33,9 @@ const REFUSED = [
 
 /** Given and not empty: say that nothing comes of it. */
 const WITHOUT_EFFECT = [
-  "http-max-body",
-  "http-max-requests",
   "raft-heartbeat-timeout",
   "raft-election-timeout",
   "raft-leader-lease-timeout",
-  "raft-apply-timeout",
   "raft-remove-shutdown",
   "auto-vacuum-int",
   "auto-optimize-int",

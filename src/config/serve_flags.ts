@@ -174,7 +174,7 @@ const RAFT_FLAGS = {
     group: RAFT,
     initial: "10s",
     minMs: 1,
-    meaning: "How long a write waits for its commit",
+    meaning: "How long a write waits for its turn in the log",
   }),
   "raft-shutdown-stepdown": switchFlag({
     group: RAFT,

@@ -4,6 +4,7 @@ import type { NodeFacts, Readiness } from "./database_port.ts";
 import { FakeClock } from "../os/fake_clock.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import { HttpApi } from "./http_api.ts";
+import { BODY_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX } from "./limits.ts";
 
 interface Setup {
   readonly api: HttpApi;
@@ -20,6 +21,8 @@ function setUp(): Setup {
     bindAddress: "127.0.0.1:4001",
     allowOrigin: undefined,
     writeQueue: { capacity: 1024, batchSize: 128, timeoutMs: 50, transaction: false },
+    bodyBytesMax: BODY_BYTES_MAX,
+    requestsInFlightMax: REQUESTS_IN_FLIGHT_MAX,
     commandLine: ["serve", "data"],
     crash: (error) => {
       throw error;

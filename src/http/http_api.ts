@@ -5,6 +5,7 @@
  * Failures that are expected become answers here or before; anything else goes to `crash`, because
  * the runtime would turn it into a 500 and go on as if nothing had happened.
  */
+import { assert } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
 import type { Clock } from "../os/clock.ts";
 import { AdminEndpoints } from "./admin_endpoints.ts";
@@ -33,6 +34,10 @@ export interface HttpApiOptions {
   /** The value of `Access-Control-Allow-Origin`; undefined for none. */
   readonly allowOrigin: string | undefined;
   readonly writeQueue: WriteQueueSettings;
+  /** Largest body, 1 to BODY_BYTES_MAX bytes; past it, 413. */
+  readonly bodyBytesMax: number;
+  /** Requests that are read or answered at once, 1 to REQUESTS_IN_FLIGHT_MAX; past it, 503. */
+  readonly requestsInFlightMax: number;
   /** The program's own arguments, for /debug/vars. */
   readonly commandLine: readonly string[];
   /** Takes a failure that is a bug or the end of the node; the process should exit. Must not throw. */
@@ -47,10 +52,15 @@ export class HttpApi {
   readonly #queryStrings = new QueryStrings();
   readonly #routes: Routes;
   readonly #crash: (error: unknown) => void;
+  readonly #inFlightMax: number;
   #inFlight = 0;
 
   constructor(options: HttpApiOptions) {
-    const { database, clock, crash } = options;
+    const { database, clock, crash, requestsInFlightMax } = options;
+    assert(
+      requestsInFlightMax >= 1 && requestsInFlightMax <= REQUESTS_IN_FLIGHT_MAX,
+      "HttpApi: requestsInFlightMax is out of bounds",
+    );
     const counters = this.#counters;
     const responses = new Responses(options);
     const queue = new WriteQueue({
@@ -62,11 +72,13 @@ export class HttpApi {
     });
     const bodies = new BodyReader({
       stalls: new DelayedCalls({ clock, delayMs: BODY_IDLE_MS_MAX }),
+      bodyBytesMax: options.bodyBytesMax,
     });
     const servedBy = options.advertisedAddress;
     this.#clock = clock;
     this.#responses = responses;
     this.#crash = crash;
+    this.#inFlightMax = requestsInFlightMax;
     this.#routes = routeTable({
       responses,
       data: new DataEndpoints({ database, clock, responses, bodies, counters, queue, servedBy }),
@@ -83,7 +95,7 @@ export class HttpApi {
 
   /** Answers one request. Never rejects. */
   async handle(request: Request): Promise<Response> {
-    if (this.#inFlight >= REQUESTS_IN_FLIGHT_MAX) {
+    if (this.#inFlight >= this.#inFlightMax) {
       this.#counters.add("overloaded");
       const message = `Cannot take request: ${this.#inFlight} are in work`;
       return this.#responses.error({ status: 503, message });

@@ -6,6 +6,7 @@
 import { DenoClock } from "../os/deno_clock.ts";
 import type { DatabasePort } from "./database_port.ts";
 import { HttpApi } from "./http_api.ts";
+import { BODY_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX } from "./limits.ts";
 import { startHttpServer } from "./server.ts";
 
 const LEADER_KNOWN = true;
@@ -50,6 +51,8 @@ if (import.meta.main) {
       bindAddress: `${hostname}:${port}`,
       allowOrigin: undefined,
       writeQueue: { capacity: 1024, batchSize: 128, timeoutMs: 50, transaction: false },
+      bodyBytesMax: BODY_BYTES_MAX,
+      requestsInFlightMax: REQUESTS_IN_FLIGHT_MAX,
       commandLine: [],
       crash,
     });

@@ -14,7 +14,11 @@ interface Setup {
   readonly crashes: unknown[];
 }
 
-function setUp(options: { readonly allowOrigin?: string } = {}): Setup {
+function setUp(options: {
+  readonly allowOrigin?: string;
+  readonly bodyBytesMax?: number;
+  readonly requestsInFlightMax?: number;
+} = {}): Setup {
   const database = new FakeDatabase();
   const clock = new FakeClock();
   const crashes: unknown[] = [];
@@ -26,6 +30,8 @@ function setUp(options: { readonly allowOrigin?: string } = {}): Setup {
     bindAddress: "127.0.0.1:4001",
     allowOrigin: options.allowOrigin,
     writeQueue: { capacity: 4, batchSize: 2, timeoutMs: 50, transaction: false },
+    bodyBytesMax: options.bodyBytesMax ?? BODY_BYTES_MAX,
+    requestsInFlightMax: options.requestsInFlightMax ?? REQUESTS_IN_FLIGHT_MAX,
     commandLine: ["serve", "data"],
     crash: (error) => crashes.push(error),
   });
@@ -354,6 +360,20 @@ Deno.test("bodies past the limit are refused by their announced length, unread",
   deepStrictEqual([response.status, setup.database.calls, setup.crashes], [413, [], []]);
 });
 
+Deno.test("a body limit that is configured holds at its value, announced and unannounced", async () => {
+  const setup = setUp({ bodyBytesMax: 12 });
+  const exact = '["SELECT 1"]';
+  for (const [body, status] of [[exact, 200], [`${exact} `, 413]] as const) {
+    const stream = new Blob([body]).stream();
+    strictEqual((await call(setup, "/db/execute", post(stream))).status, status);
+    const headers = { ...JSON_HEADERS, "content-length": String(body.length) };
+    const response = await call(setup, "/db/execute", post(body, headers));
+    strictEqual(response.status, status);
+    if (status === 413) ok((await response.text()).includes("over 12 bytes"));
+  }
+  strictEqual(setup.database.calls.length, 2);
+});
+
 Deno.test("a body that stops arriving ends its request", async () => {
   const setup = setUp();
   let cancelled = false;
@@ -372,10 +392,10 @@ Deno.test("a body that stops arriving ends its request", async () => {
 });
 
 Deno.test("requests past the limit in flight are refused, and room comes back", async () => {
-  const setup = setUp();
+  const setup = setUp({ requestsInFlightMax: 3 });
   const { promise, resolve } = Promise.withResolvers<{ results: string; raftIndex: number }>();
   setup.database.answer = () => promise;
-  const running = Array.from({ length: REQUESTS_IN_FLIGHT_MAX }, () => call(setup, "/db/query"));
+  const running = Array.from({ length: 3 }, () => call(setup, "/db/query"));
   strictEqual((await call(setup, "/db/query")).status, 503);
   resolve({ results: "[]", raftIndex: 0 });
   for (const response of await Promise.all(running)) strictEqual(response.status, 200);

@@ -5,13 +5,13 @@
  */
 import { ENTRY_SIZE_BYTES_MAX } from "../base/limits.ts";
 
-/** Bytes of a request's body; one log entry must be able to hold what it says. */
+/** Bytes of a request's body, unless configured lower; one log entry must be able to hold what it says. */
 export const BODY_BYTES_MAX = ENTRY_SIZE_BYTES_MAX;
 
 /** Bodies that announce at most so many bytes are read in one go; longer ones piece by piece. */
 export const BODY_BYTES_AT_ONCE_MAX = 65_536;
 
-/** Requests that are being read or answered at once; past it, 503. */
+/** Requests that are being read or answered at once, unless configured lower; past it, 503. */
 export const REQUESTS_IN_FLIGHT_MAX = 16_384;
 
 /** Bytes of bodies announced, or read so far, by all requests in flight; past it, 503. */

@@ -16,13 +16,24 @@ export interface ReadBody {
   readonly sizeBytes: number;
 }
 
-/** Reads bodies within common bounds. `stalls` delays by BODY_IDLE_MS_MAX. */
+/** Reads bodies within common bounds. */
 export class BodyReader {
   readonly #stalls: DelayedCalls;
+  readonly #bodyBytesMax: number;
   #heldBytes = 0;
 
-  constructor(options: { readonly stalls: DelayedCalls }) {
+  constructor(options: {
+    /** Delays by BODY_IDLE_MS_MAX. */
+    readonly stalls: DelayedCalls;
+    /** 1 to BODY_BYTES_MAX. */
+    readonly bodyBytesMax: number;
+  }) {
+    assert(
+      options.bodyBytesMax >= 1 && options.bodyBytesMax <= BODY_BYTES_MAX,
+      "BodyReader: bodyBytesMax is out of bounds",
+    );
     this.#stalls = options.stalls;
+    this.#bodyBytesMax = options.bodyBytesMax;
   }
 
   /** Bytes of the bodies held. */
@@ -44,7 +55,7 @@ export class BodyReader {
     }
     // The runtime has already refused lengths that are no numbers, and those that contradict.
     const announcedBytes = Number(header);
-    if (!(announcedBytes <= BODY_BYTES_MAX)) throw tooLarge();
+    if (!(announcedBytes <= this.#bodyBytesMax)) throw tooLarge(this.#bodyBytesMax);
     this.#hold(announcedBytes);
     try {
       const text = announcedBytes <= BODY_BYTES_AT_ONCE_MAX || request.body === null
@@ -96,7 +107,7 @@ export class BodyReader {
         const piece = await this.#readPiece(reader);
         if (piece === undefined) return { text: text + decoder.decode(), sizeBytes };
         sizeBytes += piece.length;
-        if (sizeBytes > BODY_BYTES_MAX) throw tooLarge();
+        if (sizeBytes > this.#bodyBytesMax) throw tooLarge(this.#bodyBytesMax);
         if (options.announcedBytes === 0) {
           this.#hold(piece.length);
           heldBytes += piece.length;
@@ -132,10 +143,10 @@ async function cancelQuietly(reader: ReadableStreamDefaultReader<Uint8Array>): P
   }
 }
 
-function tooLarge(): OperatingError {
+function tooLarge(bodyBytesMax: number): OperatingError {
   return new OperatingError(
     "too_large",
-    `Cannot take request: its body is over ${BODY_BYTES_MAX} bytes`,
+    `Cannot take request: its body is over ${bodyBytesMax} bytes`,
   );
 }
 

@@ -8,6 +8,7 @@ import { BodyReader } from "./request_body.ts";
 function reader(): BodyReader {
   return new BodyReader({
     stalls: new DelayedCalls({ clock: new FakeClock(), delayMs: BODY_IDLE_MS_MAX }),
+    bodyBytesMax: BODY_BYTES_MAX,
   });
 }
 

@@ -5,7 +5,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { DenoClock } from "../os/deno_clock.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import { HttpApi } from "./http_api.ts";
-import { BODY_BYTES_MAX } from "./limits.ts";
+import { BODY_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX } from "./limits.ts";
 import { type HttpServer, startHttpServer } from "./server.ts";
 
 interface Setup extends AsyncDisposable {
@@ -28,6 +28,8 @@ function setUp(): Setup {
     bindAddress: "127.0.0.1:0",
     allowOrigin: undefined,
     writeQueue: { capacity: 1024, batchSize: 128, timeoutMs: 50, transaction: false },
+    bodyBytesMax: BODY_BYTES_MAX,
+    requestsInFlightMax: REQUESTS_IN_FLIGHT_MAX,
     commandLine: [],
     crash,
   });

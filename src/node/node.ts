@@ -36,6 +36,8 @@ export interface NodeOptions {
   /** Undefined for a node on its own. */
   readonly peers: PeersPort | undefined;
   readonly policy: CompactionPolicy;
+  /** How long a write may wait for its turn in the log before it is refused. */
+  readonly applyTimeoutMs: number;
   /** The node cannot go on: log, close what can be closed, exit. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -169,9 +171,9 @@ export class Node {
 
   /** Proposes an encoded command. @throws {OperatingError} refused, or `outcome_unknown`. */
   write(payload: Uint8Array, format: ResultFormat): Promise<WriteOutcome> {
-    const deadlineMs = this.#options.clock.monotonicMs() + WRITE_WAIT_MS_MAX;
+    const deadlines = this.#deadlines(WRITE_WAIT_MS_MAX);
     return new Promise((resolve, reject) => {
-      this.#loop.propose({ payload, format, deadlineMs, resolve, reject });
+      this.#loop.propose({ payload, format, ...deadlines, resolve, reject });
     });
   }
 
@@ -249,12 +251,12 @@ export class Node {
   async #proposeBarrier(): Promise<LogIndex> {
     if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
     const payload = encodeCommand({ kind: "barrier" });
-    const deadlineMs = this.#options.clock.monotonicMs() + BARRIER_WAIT_MS_MAX;
+    const deadlines = this.#deadlines(BARRIER_WAIT_MS_MAX);
     const { index } = await new Promise<WriteOutcome>((resolve, reject) => {
       this.#loop.propose({
         payload,
         format: 0,
-        deadlineMs,
+        ...deadlines,
         resolve,
         reject,
         onProposed: () => {
@@ -264,6 +266,18 @@ export class Node {
     });
     this.#strongReadTerm = this.#loop.raft.term;
     return index;
+  }
+
+  /** Counted from now; the queue's own never falls behind the whole wait. */
+  #deadlines(
+    waitMsMax: number,
+  ): { readonly queueDeadlineMs: number; readonly deadlineMs: number } {
+    const nowMs = this.#options.clock.monotonicMs();
+    const { applyTimeoutMs } = this.#options;
+    return {
+      queueDeadlineMs: nowMs + applyTimeoutMs,
+      deadlineMs: nowMs + Math.max(waitMsMax, applyTimeoutMs),
+    };
   }
 
   #onApplied(index: LogIndex): void {

@@ -22,7 +22,9 @@ export interface WriteOutcome {
 export interface Proposal {
   readonly payload: Uint8Array;
   readonly format: ResultFormat;
-  /** On the monotonic clock, milliseconds. */
+  /** How long it may wait for its turn in the log; on the monotonic clock, milliseconds. */
+  readonly queueDeadlineMs: number;
+  /** How long it may wait for its result; not before `queueDeadlineMs`. */
   readonly deadlineMs: number;
   readonly resolve: (outcome: WriteOutcome) => void;
   readonly reject: (error: OperatingError) => void;
@@ -120,7 +122,7 @@ export class Proposals {
 
   /** Ends waits whose deadline has passed. In order of acceptance, so it stops at the first that has not. */
   expire(nowMs: number): void {
-    const due = this.#queue.findIndex((proposal) => proposal.deadlineMs > nowMs);
+    const due = this.#queue.findIndex((proposal) => proposal.queueDeadlineMs > nowMs);
     const late = this.#queue.splice(0, due < 0 ? this.#queue.length : due);
     this.refuse(late, new OperatingError("timeout", "timed out enqueuing operation"));
     for (const [index, proposal] of this.#waiting) {

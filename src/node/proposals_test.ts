@@ -7,11 +7,16 @@ import { type Proposal, Proposals } from "./proposals.ts";
 /** A proposal that writes its fate into `fates`. */
 function proposal(
   fates: string[],
-  options: { readonly size?: number; readonly deadlineMs?: number } = {},
+  options: {
+    readonly size?: number;
+    readonly queueDeadlineMs?: number;
+    readonly deadlineMs?: number;
+  } = {},
 ): Proposal {
   return {
     payload: new Uint8Array(options.size ?? 10),
     format: 0,
+    queueDeadlineMs: options.queueDeadlineMs ?? 1000,
     deadlineMs: options.deadlineMs ?? 1000,
     resolve: (outcome) => fates.push(`${outcome.index}: ${outcome.results}`),
     reject: (error) => fates.push(error.code),
@@ -54,11 +59,12 @@ Deno.test("Proposals.abandon() refuses what is queued and leaves open what was p
 Deno.test("Proposals.expire() says refused before the log and unknown behind it", () => {
   const fates: string[] = [];
   const proposals = new Proposals();
-  proposals.add(proposal(fates, { deadlineMs: 10 }));
+  proposals.add(proposal(fates, { queueDeadlineMs: 5, deadlineMs: 20 }));
   proposals.takeQueued(100).forEach((each) => proposals.place(logIndex(3), each));
-  proposals.add(proposal(fates, { deadlineMs: 20 }));
-  proposals.add(proposal(fates, { deadlineMs: 30 }));
-  proposals.expire(9);
+  proposals.add(proposal(fates, { queueDeadlineMs: 20, deadlineMs: 99 }));
+  proposals.add(proposal(fates, { queueDeadlineMs: 30, deadlineMs: 99 }));
+  // The first has had its turn: only its result is waited for.
+  proposals.expire(19);
   deepStrictEqual(fates, []);
   proposals.expire(20);
   deepStrictEqual(fates, ["timeout", "outcome_unknown"]);
