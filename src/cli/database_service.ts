@@ -25,6 +25,7 @@ export class DatabaseService implements DatabasePort {
     this.#report = new NodeReport({
       identity: options.identity,
       opened: () => this.database.opened,
+      hasQueried: () => this.database.hasQueried,
       monotonicMs: () => options.clock.monotonicMs(),
     });
   }

@@ -22,6 +22,7 @@ export interface OpenedNode {
 /** One per process; `attach` once the node is open. */
 export class Database {
   #opened: OpenedNode | undefined;
+  #hasQueried = false;
 
   /** From now on requests are served. */
   attach(opened: OpenedNode): void {
@@ -31,6 +32,11 @@ export class Database {
   /** The open node, or undefined while it starts. */
   get opened(): OpenedNode | undefined {
     return this.#opened;
+  }
+
+  /** Whether a reader thread was ever asked for anything. */
+  get hasQueried(): boolean {
+    return this.#hasQueried;
   }
 
   /** A write: one log entry, answered once it is durable and applied. */
@@ -81,6 +87,7 @@ export class Database {
   /** @returns the index of the log entry that the level needed, or 0. */
   async #waitForLevel(request: QueryRequest): Promise<LogIndex | 0> {
     const { node } = this.require();
+    this.#hasQueried = true;
     const level = request.level === "auto" ? node.automaticLevel : request.level;
     switch (level) {
       case "none":

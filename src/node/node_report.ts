@@ -61,15 +61,19 @@ export type ReadinessReport =
 export class NodeReport {
   readonly #identity: NodeIdentity;
   readonly #opened: () => OpenedNode | undefined;
+  readonly #hasQueried: () => boolean;
   readonly #monotonicMs: () => number;
 
   constructor(options: {
     readonly identity: NodeIdentity;
     readonly opened: () => OpenedNode | undefined;
+    /** Whether any query has come since the start. */
+    readonly hasQueried: () => boolean;
     readonly monotonicMs: () => number;
   }) {
     this.#identity = options.identity;
     this.#opened = options.opened;
+    this.#hasQueried = options.hasQueried;
     this.#monotonicMs = options.monotonicMs;
   }
 
@@ -111,6 +115,9 @@ export class NodeReport {
       const error = await failureOf(opened.node.confirmRead(options.timeoutMs));
       if (error !== undefined) return { state: "sync_failed", error };
     }
+    // Before the first query no reader runs, and asking would start one for nothing: that the node is
+    // ready means that the database has just taken an entry of this term.
+    if (!this.#hasQueried()) return { state: "ready" };
     const error = await failureOf(opened.stateMachine.query(PROBE, { unified: false }));
     return error === undefined ? { state: "ready" } : { state: "database_failed", error };
   }
