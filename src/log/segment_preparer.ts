@@ -12,6 +12,8 @@ import { PREPARE_PIECE_BYTES } from "./limits.ts";
 
 /** Temporary files of the log; found at a start, they are removed. */
 export const TEMPORARY_SUFFIX = ".tmp";
+/** A file is prepared only where so many would fit. */
+const FREE_FACTOR = 2;
 const PREPARED_NAME = `prepared${TEMPORARY_SUFFIX}`;
 
 /** A file of zeros under a temporary name. Who takes it owns it. */
@@ -95,8 +97,11 @@ export class SegmentPreparer {
     }
   }
 
-  /** Returns undefined when it was closed meanwhile. @throws {OperatingError} `disk_full`, nothing is left. */
+  /** Returns undefined when there is little room, or it was closed meanwhile. @throws {OperatingError} `disk_full`, nothing is left. */
   async #prepareFile(): Promise<PreparedFile | undefined> {
+    // On a small disk others would meet a full one while this grows, only for it to be given up.
+    const freeBytes = await this.#fileSystem.freeBytes(this.#directory);
+    if (freeBytes < FREE_FACTOR * this.#sizeBytes) return undefined;
     const path = joinPath(this.#directory, PREPARED_NAME);
     const file = this.#fileSystem.createSync(path);
     try {

@@ -8,6 +8,7 @@
  * size as well; in disk mode it costs one fsync (rule D3).
  */
 import { runInBackground } from "../base/background.ts";
+import { OperatingError } from "../base/errors.ts";
 import { logIndex } from "../base/ids.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { LogPort, StateMachinePort } from "./ports.ts";
@@ -72,7 +73,7 @@ export class Compaction {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    await this.#running;
+    if (this.#running !== undefined) await ifRoom(this.#running);
   }
 
   /**
@@ -88,7 +89,7 @@ export class Compaction {
 
   async #check(): Promise<void> {
     if (await this.#isDue()) {
-      await this.snapshot({ trailingEntries: this.#policy.trailingEntries });
+      await ifRoom(this.snapshot({ trailingEntries: this.#policy.trailingEntries }));
     }
     if (!this.#stopped) this.start();
   }
@@ -112,5 +113,14 @@ export class Compaction {
     this.#sizeAtMarker = this.#log.sizeBytes;
     this.#snapshotCount += 1;
     return true;
+  }
+}
+
+/** Waits for a snapshot. A full disk ends it without a change: it is due again after the next interval. */
+async function ifRoom(snapshot: Promise<boolean>): Promise<void> {
+  try {
+    await snapshot;
+  } catch (error) {
+    if (!(error instanceof OperatingError && error.code === "disk_full")) throw error;
   }
 }

@@ -176,14 +176,28 @@ export class BatchRunner {
     }
   }
 
-  /** Commits a transaction that changes nothing, for the sake of its being synced. */
-  touch(): void {
-    this.#start();
-    // A row that is written as it was is not written at all, and a commit without pages syncs nothing.
-    const { record } = this.#context;
-    this.#stateWriter.write({ ...record, lastWriteIndex: record.lastWriteIndex + 1 });
-    this.#stateWriter.write(record);
-    this.#finish();
+  /**
+   * Commits a transaction that changes nothing, for the sake of its being synced.
+   * @returns false when there was no room for it.
+   */
+  touch(): boolean {
+    for (;;) {
+      try {
+        this.#start();
+        // A row that is written as it was is not written at all, and a commit without pages syncs nothing.
+        const { record } = this.#context;
+        this.#stateWriter.write({ ...record, lastWriteIndex: record.lastWriteIndex + 1 });
+        this.#stateWriter.write(record);
+        this.#finish();
+        return true;
+      } catch (error) {
+        const cause = causeOf(error);
+        this.#undo();
+        if (cause.kind === "full") return false;
+        assert(cause.kind === "busy", "BatchRunner: a touch was interrupted");
+        this.#host.pause();
+      }
+    }
   }
 
   /** Runs entries `[from, to)` and commits. @returns what stopped it; then nothing of it remains. */

@@ -47,7 +47,9 @@ function copy(request: CopyRequest): CopyReply {
   };
 }
 
-function failure(error: unknown): CopyReply {
+/** What there is of the copy goes: on a full disk it would take the last room. */
+function failure(request: CopyRequest, error: unknown): CopyReply {
+  prepareGeneration(request);
   const message = error instanceof Error ? error.message : String(error);
   const isFull = error instanceof SqliteError
     ? error.class === "full"
@@ -60,7 +62,7 @@ self.onmessage = (event: MessageEvent<CopyRequest>) => {
   try {
     reply = copy(event.data);
   } catch (error) {
-    reply = failure(error);
+    reply = failure(event.data, error);
   }
   self.postMessage(reply);
   self.close();

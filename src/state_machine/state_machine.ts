@@ -108,7 +108,8 @@ export class StateMachine implements StateMachinePort {
       gate,
     }));
     const machine = new StateMachine(options, { writer, pool, state });
-    if (live.mode === "disk") await machine.#sync();
+    // On a full disk the node starts all the same: it can be read.
+    if (live.mode === "disk") await machine.#maybeSync();
     return machine;
   }
 
@@ -185,8 +186,8 @@ export class StateMachine implements StateMachinePort {
     const { live } = this.#options;
     if (live.mode === "disk") {
       const applied = this.#applied;
-      await this.#sync();
-      return { ...applied, generation: this.#generation };
+      if (await this.#maybeSync()) return { ...applied, generation: this.#generation };
+      throw new OperatingError("disk_full", "Cannot sync the state: the disk is full");
     }
     const generation = this.#generation + 1;
     const { location: library, path: from, dataDirectory } = live;
@@ -231,9 +232,11 @@ export class StateMachine implements StateMachinePort {
     this.#writer.end();
   }
 
-  async #sync(): Promise<void> {
+  /** @returns false when the disk is full. */
+  async #maybeSync(): Promise<boolean> {
     const { index } = await this.#writer.ask("synced", (id) => ({ kind: "sync", id }));
-    this.#durableIndex = logIndex(index);
+    if (index !== undefined) this.#durableIndex = logIndex(index);
+    return index !== undefined;
   }
 
   #advance(state: WriterState): void {

@@ -3,11 +3,13 @@
  * what readers allow; when it has grown past a limit all the same, the gate before new reads is closed
  * and the file emptied as soon as those under way have ended. Slow ones are reported, to be interrupted.
  *
- * Nothing here makes anything durable, and nothing relies on what a checkpoint returns.
+ * Nothing here makes anything durable, and nothing relies on what a checkpoint returns. A full disk, on
+ * which the database file cannot grow, puts the work off and opens the gate: reads need no room.
  */
 import type { Connection } from "../sqlite/connection.ts";
+import { SqliteError } from "../sqlite/errors.ts";
 import { readCounter } from "../sqlite/settings.ts";
-import { checkpoint } from "../sqlite/wal.ts";
+import { checkpoint, type CheckpointMode } from "../sqlite/wal.ts";
 import {
   BUSY_TIMEOUT_MS,
   WAL_CHECKPOINT_PAGES,
@@ -57,8 +59,8 @@ export class WalKeeper {
     // The size of the file says little: after a complete checkpoint it is written anew from its start.
     const pages = readCounter(connection, "cacheWriteCount");
     if (pages - this.#pagesBefore < WAL_CHECKPOINT_PAGES) return;
+    if (checkpointIfRoom(connection, "passive") === "full") return;
     this.#pagesBefore = pages;
-    checkpoint(connection, "passive");
     if (walBytes() < WAL_GATE_BYTES) return;
     this.#closedAtMs = nowMs();
     gate.close();
@@ -73,7 +75,7 @@ export class WalKeeper {
     connection.setBusyTimeoutMs(0);
     try {
       for (;;) {
-        if (checkpoint(connection, "truncate").isComplete) {
+        if (checkpointIfRoom(connection, "truncate") !== "held_up") {
           this.#closedAtMs = undefined;
           this.#hasComplained = false;
           return gate.open();
@@ -88,5 +90,18 @@ export class WalKeeper {
       this.#hasComplained = true;
       this.#options.onReadersInTheWay();
     }
+  }
+}
+
+/** A checkpoint, and how far it came. @throws {SqliteError} for anything but lack of room. */
+function checkpointIfRoom(
+  connection: Connection,
+  mode: CheckpointMode,
+): "complete" | "held_up" | "full" {
+  try {
+    return checkpoint(connection, mode).isComplete ? "complete" : "held_up";
+  } catch (error) {
+    if (error instanceof SqliteError && error.class === "full") return "full";
+    throw error;
   }
 }

@@ -123,16 +123,16 @@ export class Writer implements Disposable {
 
   /**
    * Makes all that is committed durable, whatever checkpoints and readers do: a commit under FULL syncs
-   * all earlier frames of the `-wal` (rule D3). @returns the index that is durable now.
+   * all earlier frames of the `-wal` (rule D3).
+   * @returns the index that is durable now; undefined when the disk is full.
    */
-  sync(): number {
+  sync(): number | undefined {
     this.#setSynchronous("full");
     try {
-      this.#batches.touch();
+      return this.#batches.touch() ? this.record.appliedIndex : undefined;
     } finally {
       this.#setSynchronous(this.#synchronous);
     }
-    return this.record.appliedIndex;
   }
 
   /** Closes the connection. Again is allowed. */

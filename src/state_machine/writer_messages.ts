@@ -53,7 +53,8 @@ export type WriterReply =
     readonly hasRoom: boolean;
   }
   | { readonly kind: "tried"; readonly id: number; readonly isEnded: boolean }
-  | { readonly kind: "synced"; readonly id: number; readonly index: number }
+  /** The durable index; undefined when the disk is full. */
+  | { readonly kind: "synced"; readonly id: number; readonly index: number | undefined }
   | { readonly kind: "stats"; readonly id: number; readonly stats: WriterStats }
   | { readonly kind: "closed"; readonly id: number }
   /** Reads have held up the emptying of the `-wal` for too long: interrupt the oldest ones. */

@@ -8,12 +8,14 @@ import { assert, AssertionError, unreachable } from "../base/assert.ts";
 import { entryChainText } from "../base/entry_chain.ts";
 import { FatalError } from "../base/errors.ts";
 import { parentPath } from "../os/file_system.ts";
+import { SqliteError } from "../sqlite/errors.ts";
 import { openLibrary } from "../sqlite/loader.ts";
 import { ApplyBatch } from "./apply_batch.ts";
 import type { BatchOutcome } from "./batch_runner.ts";
 import { WAL_GATE_RETRY_MS } from "./limits.ts";
 import { ReadGate } from "./read_gate.ts";
 import { RoomKeeper } from "./room_keeper.ts";
+import { notAResult } from "./statement_runner.ts";
 import { WalKeeper } from "./wal_keeper.ts";
 import { Writer } from "./writer.ts";
 import {
@@ -216,8 +218,9 @@ function guard(work: () => void): void {
   if (isBroken) return;
   try {
     work();
-  } catch (error) {
+  } catch (caught) {
     isBroken = true;
+    const error = caught instanceof SqliteError ? notAResult(caught) : caught;
     const exitStatus = error instanceof FatalError ? error.exitStatus : BUG_EXIT_STATUS;
     const message = error instanceof Error ? error.stack ?? error.message : String(error);
     reply({
