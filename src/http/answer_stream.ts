@@ -6,6 +6,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
+import { OperatingError } from "../base/errors.ts";
 import type { DelayedCall, DelayedCalls } from "./delayed_calls.ts";
 import { PrettyPrinter } from "./pretty_json.ts";
 
@@ -71,7 +72,10 @@ class AnswerSource {
 
   #onStall(controller: ReadableStreamDefaultController<Uint8Array>): void {
     this.#stall = undefined;
-    const reason = new Error("Cannot send answer: the client has stopped reading");
+    const reason = new OperatingError(
+      "canceled",
+      "Cannot send answer: the client has stopped reading",
+    );
     controller.error(reason);
     runInBackground(this.#reader.cancel(reason), () => {
       // It fails only when the results have failed themselves: then there is nothing left to end.

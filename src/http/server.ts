@@ -3,6 +3,7 @@
  * Starts before the node is open, so that scripts which poll /status find it (the wire contract,
  * section 1.1). What the runtime's parser refuses (faults X10) never gets here.
  */
+import { OperatingError } from "../base/errors.ts";
 import type { HttpApi } from "./http_api.ts";
 
 /** A running server. */
@@ -30,9 +31,10 @@ export function startHttpServer(options: {
     hostname,
     port,
     onListen: () => {},
-    // The API answers its own failures; what arrives here is a bug in it, or of the runtime.
+    // The API answers its own failures. What arrives here is a streamed answer that broke off, of which
+    // the client learns by the missing end, or a bug in the API or the runtime.
     onError: (error) => {
-      crash(error);
+      if (!(error instanceof OperatingError)) crash(error);
       return new Response(null, { status: 500 });
     },
   }, (request) => api.handle(request));
