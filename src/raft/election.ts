@@ -13,8 +13,7 @@
  * and not applied here (rule D2): votes would be counted under a configuration that others have left.
  */
 import { assert } from "../base/assert.ts";
-import { type LogIndex, logIndex, type NodeId, type Term, term as toTerm } from "../base/ids.ts";
-import { CONF_CHANGE_SCAN_BYTES } from "./limits.ts";
+import { type LogIndex, type NodeId, type Term, term as toTerm } from "../base/ids.ts";
 import type { Ballot } from "./message.ts";
 import { appendEmptyEntry } from "./proposal.ts";
 import { jointVote } from "./quorum.ts";
@@ -37,7 +36,7 @@ export function campaign(state: RaftState, cause: CampaignCause): void {
     state.trace?.({ kind: "election_refused", reason: "unpromotable", term });
     return;
   }
-  if (hasUnappliedConfChange(state)) {
+  if (state.log.hasUnappliedChange()) {
     state.trace?.({ kind: "election_refused", reason: "unapplied_conf_change", term });
     return;
   }
@@ -50,23 +49,6 @@ export function campaign(state: RaftState, cause: CampaignCause): void {
 export function isPromotable(state: RaftState): boolean {
   const { members, id } = state;
   return members.has(id) && !members.isLearner(id) && state.log.unstable.snapshot === undefined;
-}
-
-/** Looks through the entries that are committed and not applied. What cannot be read counts as a change. */
-export function hasUnappliedConfChange(state: RaftState): boolean {
-  const { log } = state;
-  let from = logIndex(log.applied + 1);
-  while (from <= log.commit) {
-    const page = log.entries({
-      from,
-      to: logIndex(log.commit + 1),
-      sizeBytesMax: CONF_CHANGE_SCAN_BYTES,
-    });
-    if (typeof page === "string") return true;
-    if (page.some((entry) => entry.kind === "conf_change")) return true;
-    from = logIndex(from + page.length);
-  }
-  return false;
 }
 
 function startPreElection(state: RaftState): void {

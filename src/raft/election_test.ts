@@ -78,7 +78,7 @@ Deno.test("campaign() is for voters: not learners, strangers, or with a snapshot
   const snapshot = { index: at(9), term: term(1), configuration: votersOnly([1, 2, 3]) };
   node.raft.step({ kind: "snapshot", from: nodeId(2), to: nodeId(1), term: term(1), snapshot });
   node.raft.campaign();
-  strictEqual(node.raft.role, "follower");
+  strictEqual(node.traced("election_refused").at(-1)?.reason, "unpromotable");
   node.drain();
   node.raft.campaign();
   strictEqual(node.raft.role, "candidate");

@@ -18,6 +18,7 @@ import {
 } from "./log_storage.ts";
 import type { LogPosition, TraceSink } from "./trace.ts";
 import { type Entry, NO_TERM, type SnapshotMetadata } from "./types.ts";
+import { UnappliedChanges } from "./unapplied_changes.ts";
 import { UnstableLog } from "./unstable_log.ts";
 
 /** What a log starts from. */
@@ -36,6 +37,7 @@ export interface RaftLogOptions {
 /** See the file's header. */
 export class RaftLog {
   readonly unstable: UnstableLog;
+  readonly #changes: UnappliedChanges;
   readonly #storage: LogStorage;
   readonly #trace: TraceSink | undefined;
   readonly #mayApplyUnstable: boolean;
@@ -55,6 +57,7 @@ export class RaftLog {
     this.#mayApplyUnstable = options.mayApplyUnstable;
     this.#applySizeBytesMax = options.applySizeBytesMax;
     this.unstable = new UnstableLog({ lastIndex: storage.lastIndex, trace: options.trace });
+    this.#changes = new UnappliedChanges({ applied, lastIndex: storage.lastIndex });
     const commit = logIndex(Math.max(options.commit, applied));
     if (applied < storage.firstIndex - 1 || commit > storage.lastIndex) {
       throw new FatalError(
@@ -154,6 +157,7 @@ export class RaftLog {
     const first = assertDefined(entries[0], "RaftLog.append: no entries");
     assert(first.index > this.#commit, "RaftLog.append: would overwrite a committed entry");
     this.unstable.truncateAndAppend(entries);
+    this.#changes.appended(entries);
   }
 
   /**
@@ -250,6 +254,12 @@ export class RaftLog {
     });
     this.#commit = snapshot.index;
     this.unstable.restore(snapshot);
+    this.#changes.restored();
+  }
+
+  /** Whether a configuration change is committed and not applied; what cannot be read counts as one. */
+  hasUnappliedChange(): boolean {
+    return this.#changes.mayBeUpTo(this.#commit, (range) => this.entries(range));
   }
 
   /** The last index that may be applied now. */
@@ -307,6 +317,7 @@ export class RaftLog {
     assert(index <= this.#commit, "RaftLog.appliedTo: not committed");
     assert(index >= this.#applied, "RaftLog.appliedTo: moves back");
     this.#applied = index;
+    this.#changes.applied(index);
     this.#applying = logIndex(Math.max(this.#applying, index));
     this.#applyingSizeBytes = Math.max(0, this.#applyingSizeBytes - sizeOf(entries));
     this.#isApplyPaused = this.#applyingSizeBytes >= this.#applySizeBytesMax;

@@ -67,13 +67,14 @@ Deno.test("while a snapshot is under way nothing else is sent; reports end it ei
     cluster.raft(1).reportSnapshot({ peer: nodeId(3), outcome });
     const next = outcome === "installed" ? 7 : 2;
     deepStrictEqual(member(cluster, 3), { state: "probe", match: 1, next });
+    cluster.raft(1).propose([normal(1)]);
     cluster.collect();
     ok(!cluster.wire.some((message) => message.to === 3));
     cluster.heartbeat(1);
     cluster.heartbeat(1);
     cluster.raft(1).reportSnapshot({ peer: nodeId(3), outcome: "installed" });
     cluster.heartbeat(1);
-    strictEqual(cluster.raft(3).status().lastIndex, 7);
+    strictEqual(cluster.raft(3).status().lastIndex, 8);
   }
 });
 
@@ -105,7 +106,7 @@ Deno.test("a snapshot that does not know the peer is not sent: a newer one is as
 });
 
 Deno.test("a snapshot replaces log and configuration; it must be synced before the answer leaves", () => {
-  const node = new TestNode({ id: 1, voters: [1], log: [1, 1], hardState: { term: term(1) } });
+  const node = new TestNode({ id: 1, voters: [1], log: [1, 1], hardState: { term: term(2) } });
   node.raft.step(snapshotTo(node, 9, 2));
   const ready = node.raft.ready();
   deepStrictEqual(ready.messages, []);
@@ -226,12 +227,37 @@ Deno.test("requestSnapshot() in a cluster of two cannot stall commits", () => {
   cluster.raft(2).campaign();
   cluster.settle((message) => message.kind === "append");
   strictEqual(cluster.raft(2).role, "leader");
-  // Entry 2 is of an earlier term: it is committed only by an entry behind it.
-  cluster.heartbeat(2);
-  cluster.raft(1).requestSnapshot();
+  // Entry 2 is of an earlier term: it is committed only by an entry behind it, which node 1 lacks.
+  cluster.node(2).tick(1);
+  cluster.settle((message) => message.kind === "append");
+  strictEqual(cluster.raft(1).leader, 2);
+  ok(cluster.raft(1).requestSnapshot());
   for (let i = 0; i < 4; i++) cluster.heartbeat(2);
   strictEqual(cluster.raft(2).hardState.commit, 3);
   strictEqual(cluster.node(1).traced("restored").length, 1);
+});
+
+Deno.test("a requested snapshot that ends before the log takes nothing away that may have been counted", () => {
+  const node = new TestNode({
+    id: 1,
+    voters: [1, 2, 3],
+    log: [1, 1, 1, 1, 1],
+    hardState: { term: term(1), commit: at(2) },
+  });
+  node.step({
+    kind: "heartbeat",
+    from: nodeId(2),
+    to: nodeId(1),
+    term: term(1),
+    commit: at(2),
+    readRound: 0,
+  });
+  ok(node.raft.requestSnapshot());
+  node.step(snapshotTo(node, 3, 1));
+  strictEqual(node.raft.status().lastIndex, 5);
+  ok(node.raft.status().wantsSnapshot);
+  node.step(snapshotTo(node, 5, 1));
+  strictEqual(node.traced("restored").length, 1);
 });
 
 Deno.test("requestSnapshot() needs a leader", () => {

@@ -1,7 +1,7 @@
 /**
  * (Pre-)votes: granting and refusing them, and the answers as they arrive (Raft sections 5.2, 5.4.1).
  */
-import { commitToTell, countVote, hasUnappliedConfChange } from "./election.ts";
+import { commitToTell, countVote } from "./election.ts";
 import type { VoteRequest, VoteResponse } from "./message.ts";
 import { becomeFollower } from "./roles.ts";
 import type { RaftState } from "./state.ts";
@@ -87,7 +87,7 @@ function maybeCommitByVote(state: RaftState, message: VoteRequest | VoteResponse
   // The same entry in both logs: everything up to it is the same, too (Raft figure 3, log matching).
   if (!state.log.matches({ index: commit, term: commitTerm })) return;
   state.log.commitTo(commit);
-  if (state.role === "follower" || !hasUnappliedConfChange(state)) return;
+  if (state.role === "follower" || !state.log.hasUnappliedChange()) return;
   becomeFollower(state, { term: state.term, leader: NOBODY });
 }
 
