@@ -85,8 +85,8 @@ function meetHigherTerm(state: RaftState, message: Message): boolean {
 function meetLowerTerm(state: RaftState, message: Message): void {
   const keepsTerms = state.config.checkQuorum || state.config.preVote;
   if (keepsTerms && (message.kind === "heartbeat" || message.kind === "append")) {
-    // Its sender would never hear of the higher term otherwise, for this node may not campaign with
-    // success, and cannot join the sender's term either (raft thesis 9.6 and 6.4 leave this open).
+    // Silence would shut this node out for ever: it may not join the sender's lower term, and leases and
+    // pre-votes keep its own campaigns from succeeding. So the sender must come to the higher term.
     state.acceptAppend({ to: message.from, index: NO_INDEX });
   } else if (message.kind === "vote_request" && message.ballot === "pre_vote") {
     // Silence would let two nodes wait for each other for ever.
