@@ -41,7 +41,8 @@ export class WalKeeper {
   #pagesBefore = 0;
   /** When the gate was closed; undefined while it is open. */
   #closedAtMs: number | undefined;
-  #hasComplained = false;
+  /** When reads were last said to be in the way. */
+  #complainedAtMs = 0;
 
   constructor(options: WalKeeperOptions) {
     this.#options = options;
@@ -77,7 +78,6 @@ export class WalKeeper {
       for (;;) {
         if (checkpointIfRoom(connection, "truncate") !== "held_up") {
           this.#closedAtMs = undefined;
-          this.#hasComplained = false;
           return gate.open();
         }
         if (nowMs() >= turnEndMs) break;
@@ -86,10 +86,10 @@ export class WalKeeper {
     } finally {
       connection.setBusyTimeoutMs(BUSY_TIMEOUT_MS);
     }
-    if (nowMs() - closedAtMs >= WAL_GATE_MS_MAX && !this.#hasComplained) {
-      this.#hasComplained = true;
-      this.#options.onReadersInTheWay();
-    }
+    const sinceMs = Math.max(closedAtMs, this.#complainedAtMs);
+    if (nowMs() - sinceMs < WAL_GATE_MS_MAX) return;
+    this.#complainedAtMs = nowMs();
+    this.#options.onReadersInTheWay();
   }
 }
 

@@ -11,6 +11,7 @@ import {
   strictEqual,
 } from "node:assert/strict";
 import { entryChainText, nextEntryChain, startEntryChain } from "../base/entry_chain.ts";
+import { removeAuthorizer } from "../sqlite/authorizer.ts";
 import { Connection } from "../sqlite/connection.ts";
 import { readDataVersion } from "../sqlite/settings.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
@@ -376,6 +377,32 @@ Deno.test("Rows of one write are bounded, and the write with them (A3)", () => {
     strictEqual(answer, "");
     strictEqual(writer.rows("SELECT count(*) AS n FROM t"), "[[1]]");
   });
+});
+
+Deno.test("A full disk is no result: nothing is applied, and the same entries fit later (A3, S29)", () => {
+  const run = ({ isFull }: { readonly isFull: boolean }): string => {
+    using folder = new TemporaryFolder();
+    const path = folder.file("db.sqlite");
+    {
+      using writer = new TestWriter(path);
+      writer.run(["CREATE TABLE t(a)"]);
+      const batch = [10, 200_000, 20].map((size, at) =>
+        entry(writer.nextIndex + at, [["INSERT INTO t VALUES(zeroblob(?))", size]])
+      );
+      if (isFull) {
+        const { connection } = writer.writer;
+        removeAuthorizer(connection);
+        connection.exec("PRAGMA max_page_count=20");
+        const { answers, isDiskFull, parked } = writer.apply(batch);
+        deepStrictEqual([answers, isDiskFull, parked], [[], true, undefined]);
+        strictEqual(connection.query("SELECT count(*) FROM t")[0]?.[0], 0);
+        connection.exec("PRAGMA max_page_count=100000");
+      }
+      strictEqual(writer.apply(batch).answers.length, 3);
+    }
+    return contentOf(path);
+  };
+  strictEqual(run({ isFull: true }), run({ isFull: false }));
 });
 
 // --- the record ---------------------------------------------------------------------------------------
