@@ -17,8 +17,14 @@ export const REQUESTS_IN_FLIGHT_MAX = 16_384;
 /** Bytes of bodies announced, or read so far, by all requests in flight; past it, 503. */
 export const BODIES_IN_FLIGHT_BYTES_MAX = 4 * BODY_BYTES_MAX;
 
-/** How long a client may take over a small body, or between two pieces of a large one. */
+/** What of that the bodies may hold that are not read in one go: the others keep getting through. */
+export const LARGE_BODIES_IN_FLIGHT_BYTES_MAX = 3 * BODY_BYTES_MAX;
+
+/** How long a client may take over a small body, or over each BODY_PACE_BYTES of a large one. */
 export const BODY_IDLE_MS_MAX = 30_000;
+
+/** What of a large body has to come within BODY_IDLE_MS_MAX. */
+export const BODY_PACE_BYTES = 1024 * 1024;
 
 /** How long a client may leave a streamed answer unread before it is cut off. */
 export const ANSWER_STALL_MS_MAX = 30_000;

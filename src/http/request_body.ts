@@ -7,8 +7,14 @@
  */
 import { assert } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
-import type { DelayedCalls } from "./delayed_calls.ts";
-import { BODIES_IN_FLIGHT_BYTES_MAX, BODY_BYTES_AT_ONCE_MAX, BODY_BYTES_MAX } from "./limits.ts";
+import type { DelayedCall, DelayedCalls } from "./delayed_calls.ts";
+import {
+  BODIES_IN_FLIGHT_BYTES_MAX,
+  BODY_BYTES_AT_ONCE_MAX,
+  BODY_BYTES_MAX,
+  BODY_PACE_BYTES,
+  LARGE_BODIES_IN_FLIGHT_BYTES_MAX,
+} from "./limits.ts";
 
 /** A body that was read; `release` it with its size when its request is answered. */
 export interface ReadBody {
@@ -56,7 +62,7 @@ export class BodyReader {
     // The runtime has already refused lengths that are no numbers, and those that contradict.
     const announcedBytes = Number(header);
     if (!(announcedBytes <= this.#bodyBytesMax)) throw tooLarge(this.#bodyBytesMax);
-    this.#hold(announcedBytes);
+    this.#hold(announcedBytes, { bodyBytes: announcedBytes });
     try {
       const text = announcedBytes <= BODY_BYTES_AT_ONCE_MAX || request.body === null
         ? await this.#readAtOnce(request)
@@ -74,8 +80,12 @@ export class BodyReader {
     this.#heldBytes -= sizeBytes;
   }
 
-  #hold(sizeBytes: number): void {
-    if (this.#heldBytes + sizeBytes > BODIES_IN_FLIGHT_BYTES_MAX) {
+  /** Counts bytes of a body of `bodyBytes` so far. Large ones leave room for the small (faults L4). */
+  #hold(sizeBytes: number, options: { readonly bodyBytes: number }): void {
+    const heldBytesMax = options.bodyBytes <= BODY_BYTES_AT_ONCE_MAX
+      ? BODIES_IN_FLIGHT_BYTES_MAX
+      : LARGE_BODIES_IN_FLIGHT_BYTES_MAX;
+    if (this.#heldBytes + sizeBytes > heldBytesMax) {
       throw new OperatingError(
         "overloaded",
         `Cannot read request: ${this.#heldBytes} bytes of others are in work`,
@@ -102,14 +112,15 @@ export class BodyReader {
     let text = "";
     let sizeBytes = 0;
     let heldBytes = 0;
+    const pace = new BodyPace(this.#stalls);
     try {
       for (;;) {
-        const piece = await this.#readPiece(reader);
+        const piece = await pace.read(reader);
         if (piece === undefined) return { text: text + decoder.decode(), sizeBytes };
         sizeBytes += piece.length;
         if (sizeBytes > this.#bodyBytesMax) throw tooLarge(this.#bodyBytesMax);
         if (options.announcedBytes === 0) {
-          this.#hold(piece.length);
+          this.#hold(piece.length, { bodyBytes: sizeBytes });
           heldBytes += piece.length;
         }
         text += decoder.decode(piece, { stream: true });
@@ -118,19 +129,59 @@ export class BodyReader {
       this.release(heldBytes);
       await cancelQuietly(reader);
       throw error;
+    } finally {
+      pace.end();
     }
   }
+}
 
-  async #readPiece(
+/**
+ * How one body keeps up: the time begins anew whenever BODY_PACE_BYTES have come, since a client that
+ * sends a byte now and then would otherwise keep its place for hours.
+ */
+class BodyPace {
+  readonly #stalls: DelayedCalls;
+  #stall: DelayedCall;
+  #missingBytes = BODY_PACE_BYTES;
+  #isStalled = false;
+  #refuse: ((error: OperatingError) => void) | undefined;
+
+  constructor(stalls: DelayedCalls) {
+    this.#stalls = stalls;
+    this.#stall = this.#start();
+  }
+
+  /** The next piece; undefined behind the last. @throws {OperatingError} `canceled`, `bad_request`. */
+  async read(
     reader: ReadableStreamDefaultReader<Uint8Array>,
   ): Promise<Uint8Array | undefined> {
+    if (this.#isStalled) throw stalled();
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | undefined>();
-    const stall = this.#stalls.add(() => reject(stalled()));
+    this.#refuse = reject;
     reader.read().then(
       (result) => resolve(result.value),
       (error) => reject(unreadable(error)),
     );
-    return await promise.finally(() => this.#stalls.cancel(stall));
+    const piece = await promise;
+    this.#missingBytes -= piece?.length ?? 0;
+    if (this.#missingBytes <= 0) {
+      this.end();
+      this.#missingBytes = BODY_PACE_BYTES;
+      this.#stall = this.#start();
+    }
+    return piece;
+  }
+
+  /** Stops watching. */
+  end(): void {
+    this.#stalls.cancel(this.#stall);
+  }
+
+  #start(): DelayedCall {
+    return this.#stalls.add(() => {
+      this.#isStalled = true;
+      this.#refuse?.(stalled());
+    });
   }
 }
 

@@ -2,7 +2,14 @@ import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
 import { OperatingError } from "../base/errors.ts";
 import { DelayedCalls } from "./delayed_calls.ts";
 import { FakeClock } from "../os/fake_clock.ts";
-import { BODIES_IN_FLIGHT_BYTES_MAX, BODY_BYTES_MAX, BODY_IDLE_MS_MAX } from "./limits.ts";
+import {
+  BODIES_IN_FLIGHT_BYTES_MAX,
+  BODY_BYTES_AT_ONCE_MAX,
+  BODY_BYTES_MAX,
+  BODY_IDLE_MS_MAX,
+  BODY_PACE_BYTES,
+  LARGE_BODIES_IN_FLIGHT_BYTES_MAX,
+} from "./limits.ts";
 import { BodyReader } from "./request_body.ts";
 
 function reader(): BodyReader {
@@ -62,19 +69,48 @@ Deno.test("BodyReader.read() stops a body without length at the limit, and gives
   strictEqual(bodies.heldBytes, 0);
 });
 
-Deno.test("BodyReader.read() bounds the sum of all bodies", async () => {
+Deno.test("BodyReader.read() bounds the sum of all bodies, and large ones leave room for the small", async () => {
   const bodies = reader();
-  const never = (): Request =>
-    request(new ReadableStream(), { "content-length": String(BODY_BYTES_MAX) });
-  const running = Array.from(
-    { length: BODIES_IN_FLIGHT_BYTES_MAX / BODY_BYTES_MAX },
-    () => bodies.read(never()),
+  const never = (sizeBytes: number): Request =>
+    request(new ReadableStream(), { "content-length": String(sizeBytes) });
+  const large = Array.from(
+    { length: LARGE_BODIES_IN_FLIGHT_BYTES_MAX / BODY_BYTES_MAX },
+    () => bodies.read(never(BODY_BYTES_MAX)),
+  );
+  strictEqual(bodies.heldBytes, LARGE_BODIES_IN_FLIGHT_BYTES_MAX);
+  await rejects(bodies.read(never(BODY_BYTES_AT_ONCE_MAX + 1)), withCode("overloaded"));
+  await rejects(bodies.read(request(pieces(2, 40_000))), withCode("overloaded"));
+  strictEqual(bodies.heldBytes, LARGE_BODIES_IN_FLIGHT_BYTES_MAX);
+  bodies.release((await bodies.read(request(pieces(1, 1)))).sizeBytes);
+  const left = BODIES_IN_FLIGHT_BYTES_MAX - LARGE_BODIES_IN_FLIGHT_BYTES_MAX;
+  const small = Array.from(
+    { length: left / BODY_BYTES_AT_ONCE_MAX },
+    () => bodies.read(never(BODY_BYTES_AT_ONCE_MAX)),
   );
   strictEqual(bodies.heldBytes, BODIES_IN_FLIGHT_BYTES_MAX);
-  await rejects(bodies.read(never()), withCode("overloaded"));
+  await rejects(bodies.read(never(1)), withCode("overloaded"));
   await rejects(bodies.read(request(pieces(1, 1))), withCode("overloaded"));
-  strictEqual(bodies.heldBytes, BODIES_IN_FLIGHT_BYTES_MAX);
-  strictEqual(running.length, 4);
+  deepStrictEqual([large.length, small.length], [3, 2048]);
+});
+
+Deno.test("BodyReader.read() gives up on a large body that only drips", async () => {
+  const clock = new FakeClock();
+  const stalls = new DelayedCalls({ clock, delayMs: BODY_IDLE_MS_MAX });
+  const bodies = new BodyReader({ stalls, bodyBytesMax: BODY_BYTES_MAX });
+  for (const [sizeBytes, isRefused] of [[BODY_PACE_BYTES, false], [1000, true]] as const) {
+    let left = 8;
+    const body = new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        clock.advance(BODY_IDLE_MS_MAX * 0.75);
+        if (left-- === 0) controller.close();
+        else controller.enqueue(new Uint8Array(sizeBytes).fill(0x20));
+      },
+    }, { highWaterMark: 0 });
+    const reading = bodies.read(request(body));
+    if (isRefused) await rejects(reading, withCode("canceled"));
+    else bodies.release((await reading).sizeBytes);
+    strictEqual(bodies.heldBytes, 0);
+  }
 });
 
 Deno.test("BodyReader.read() refuses a body that breaks off, and gives back its room", async () => {
