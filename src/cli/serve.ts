@@ -1,7 +1,10 @@
 /**
  * `dust serve`: builds a node from its configuration, runs it until it is told to stop, and takes it
  * apart in the opposite order. The HTTP port opens first, so that scripts which poll /status find it
- * while log and state are still being recovered.
+ * while log and state are still being recovered; only SQLite is waited for, which the first start of a
+ * source tree compiles.
+ * A stop is heeded at every moment. Before the node is open nothing needs an orderly end: what opening
+ * writes is made for a crash at any line (data_directory.ts), and nobody has been promised anything.
  */
 import { type Config, parseConfig } from "../config/config.ts";
 import { DUST_VERSION } from "../config/version.ts";
@@ -12,14 +15,15 @@ import { DenoClock } from "../os/deno_clock.ts";
 import { DenoEntropy } from "../os/deno_entropy.ts";
 import { DenoFileSystem } from "../os/deno_file_system.ts";
 import { productionConfig } from "../raft/config.ts";
+import { prepareLibrary } from "../sqlite/loader.ts";
 import { Logger } from "../telemetry/logger.ts";
 import { crash, describeError, exitStatusOf } from "./crash.ts";
 import { FIRST_NODE_ID, openDataDirectory, type OpenedData } from "./data_directory.ts";
 import { DatabaseService } from "./database_service.ts";
 import { processVersion } from "./version.ts";
 
-/** How long a stop may take before the process ends anyway. */
-const SHUTDOWN_MS_MAX = 10_000;
+/** How long a stop may take before the process ends anyway: init systems and scripts give it 10 s. */
+const SHUTDOWN_MS_MAX = 9_500;
 
 /** How long requests in flight may take to be answered once a stop has begun. */
 const DRAIN_MS_MAX = 5_000;
@@ -62,27 +66,35 @@ async function runNode(config: Config, notices: readonly string[]): Promise<numb
   });
   for (const notice of notices) logger.warn(notice);
   const stop = stopSignal(logger);
-  const service = new DatabaseService({ clock, identity: identityOf(config) });
-  let server: HttpServer;
   try {
-    server = listen({ config, service, clock });
-  } catch (error) {
-    logger.error("Cannot listen for clients", {
-      address: config.http.listen.text,
-      error: asError(error),
-    });
-    return 1;
-  }
-  try {
-    const running = await start({ config, service, clock, logger });
-    write(Deno.stdout, banner(config, running.data));
-    await stop;
-    await shutDown({ running, server, logger, clock });
-    return 0;
+    return await runUntilStopped({ config, clock, logger, stop });
   } catch (error) {
     write(Deno.stderr, describeError(error));
     return exitStatusOf(error);
   }
+}
+
+async function runUntilStopped(
+  { config, clock, logger, stop }: Surroundings & { readonly config: Config },
+): Promise<number> {
+  const sqlite = await prepareLibrary({ path: config.storage.sqliteLibrary, signal: stop });
+  if (sqlite === undefined) return 0;
+  const service = new DatabaseService({ clock, identity: identityOf(config) });
+  const parts = { config, service, clock, logger, stop, sqliteLibrary: sqlite.location.path };
+  const server = listen(parts);
+  if (server === undefined) return 1;
+  const running = await start(parts);
+  if (running !== undefined && !stop.aborted) write(Deno.stdout, banner(config, running.data));
+  await untilStopped(stop);
+  await shutDown({ running, server, logger, clock });
+  return 0;
+}
+
+interface Surroundings {
+  readonly clock: DenoClock;
+  readonly logger: Logger;
+  /** Aborted when the process is told to stop. */
+  readonly stop: AbortSignal;
 }
 
 interface Running {
@@ -90,13 +102,15 @@ interface Running {
   readonly data: OpenedData;
 }
 
-interface Parts {
+interface Parts extends Surroundings {
   readonly config: Config;
   readonly service: DatabaseService;
-  readonly clock: DenoClock;
+  /** The one that was found, so that nobody searches again. */
+  readonly sqliteLibrary: string;
 }
 
-function listen({ config, service, clock }: Parts): HttpServer {
+/** @returns undefined when the address cannot be had, which the log then says. */
+function listen({ config, service, clock, logger }: Parts): HttpServer | undefined {
   const api = new HttpApi({
     database: service,
     clock,
@@ -110,19 +124,29 @@ function listen({ config, service, clock }: Parts): HttpServer {
     commandLine: Deno.args,
     crash,
   });
-  return startHttpServer({
-    api,
-    hostname: config.http.listen.host,
-    port: config.http.listen.port,
-    crash,
-  });
+  try {
+    return startHttpServer({
+      api,
+      hostname: config.http.listen.host,
+      port: config.http.listen.port,
+      crash,
+    });
+  } catch (error) {
+    logger.error("Cannot listen for clients", {
+      address: config.http.listen.text,
+      error: asError(error),
+    });
+    return undefined;
+  }
 }
 
-async function start(parts: Parts & { readonly logger: Logger }): Promise<Running> {
-  const { config, service, clock, logger } = parts;
+/** @returns the node, ready unless it was told to stop; undefined when that came before it was open. */
+async function start(parts: Parts): Promise<Running | undefined> {
+  const { config, service, clock, logger, stop, sqliteLibrary } = parts;
   const entropy = new DenoEntropy();
-  const data = await openDataDirectory({
+  const opening = openDataDirectory({
     ...config.storage,
+    sqliteLibrary,
     path: config.dataDirectory,
     fileSystem: new DenoFileSystem(),
     clock,
@@ -130,6 +154,8 @@ async function start(parts: Parts & { readonly logger: Logger }): Promise<Runnin
     logger,
     onFatal: crash,
   });
+  const data = await Promise.race([opening, untilStopped(stop)]);
+  if (data === undefined) return undefined;
   const node = new Node({
     config: productionConfig(FIRST_NODE_ID),
     log: data.log,
@@ -149,45 +175,52 @@ async function start(parts: Parts & { readonly logger: Logger }): Promise<Runnin
   });
   service.database.attach({ node, stateMachine: data.stateMachine });
   node.start();
-  await node.untilReady();
+  await Promise.race([node.untilReady(), untilStopped(stop)]);
   return { node, data };
 }
 
 /** Opposite order of the start. Requests in flight are answered first, within their time. */
 async function shutDown(options: {
-  readonly running: Running;
+  readonly running: Running | undefined;
   readonly server: HttpServer;
   readonly logger: Logger;
   readonly clock: DenoClock;
 }): Promise<void> {
   const { running, server, logger, clock } = options;
-  const { node, data } = running;
   const limit = clock.startTimer(SHUTDOWN_MS_MAX, () => {
     logger.error("Cannot stop in time: ending the process");
     Deno.exit(1);
   });
   await Promise.race([server.shutdown(), clock.sleep(DRAIN_MS_MAX)]);
-  await node.stop();
-  await data.stateMachine.close();
-  await data.log.close();
-  data.lock.release();
+  if (running !== undefined) {
+    const { node, data } = running;
+    await node.stop();
+    await data.stateMachine.close();
+    await data.log.close();
+    data.lock.release();
+  }
   limit.cancel();
   logger.info("Stopped");
 }
 
-/** Resolves at the first signal; a second one ends the process at once. */
-function stopSignal(logger: Logger): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  let count = 0;
+/** Aborts at the first signal; a second one ends the process at once. */
+function stopSignal(logger: Logger): AbortSignal {
+  const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
-      count += 1;
-      if (count > 1) Deno.exit(1);
+      if (stop.signal.aborted) Deno.exit(1);
       logger.info("Stopping", { signal });
-      resolve();
+      stop.abort();
     });
   }
-  return promise;
+  return stop.signal;
+}
+
+function untilStopped(stop: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (stop.aborted) resolve(undefined);
+    else stop.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
 }
 
 function identityOf(config: Config): ConstructorParameters<typeof DatabaseService>[0]["identity"] {

@@ -3,7 +3,8 @@
  * program, the one inside the executable, the project's lib/ (built there on the first start), and
  * only then the system's, which lacks our patches (rule Q16).
  *
- * Runs once, on the main thread; Workers get the result and open exactly that path.
+ * Runs once, on the main thread; Workers get the result and open exactly that path. A build takes
+ * half a minute: a node waits for it with `prepareLibrary`, which leaves its thread free for signals.
  */
 import { createHash } from "node:crypto";
 import { userInfo } from "node:os";
@@ -32,6 +33,8 @@ export interface SearchOptions {
   readonly path?: string | undefined;
   /** Where to unpack the executable's copy; the system's temporary folder when left out. */
   readonly unpackFolder?: string | undefined;
+  /** Whether a library that is missing in the project is built, which blocks the thread; yes when left out. */
+  readonly mayBuild?: boolean;
 }
 
 const PROJECT_FOLDER = new URL("../../", import.meta.url);
@@ -57,6 +60,20 @@ export function findLibrary(
   return { library, location: { path, origin: found.origin, vfsAddress: library.vfsAddress } };
 }
 
+/**
+ * As `findLibrary`, but a build runs beside the caller's thread.
+ * @returns undefined when `signal` aborts it; the build is ended then.
+ * @throws {FatalError} as `findLibrary` does.
+ */
+export async function prepareLibrary(
+  options: SearchOptions & { readonly signal: AbortSignal },
+): Promise<ReturnType<typeof findLibrary> | undefined> {
+  const { signal } = options;
+  const isProject = givenPath(options) === undefined && !Deno.build.standalone;
+  if (isProject && !isBuilt() && !signal.aborted) await buildBeside(signal);
+  return signal.aborted ? undefined : findLibrary({ ...options, mayBuild: false });
+}
+
 /** Opens in a Worker what the main thread found. @throws {FatalError} when it is another copy. */
 export function openLibrary(location: LibraryLocation): Library {
   return Library.open(location.path, { vfsAddress: location.vfsAddress });
@@ -68,12 +85,12 @@ interface Found {
 }
 
 function search(options: SearchOptions): Found {
-  const given = options.path || Deno.env.get("DUST_SQLITE_LIB");
-  if (given) {
+  const given = givenPath(options);
+  if (given !== undefined) {
     if (!isFile(given)) throw new FatalError(1, `Cannot open ${given} as libsqlite3: no such file`);
     return { path: given, origin: "given" };
   }
-  const found = Deno.build.standalone ? searchExecutable(options) : searchProject();
+  const found = Deno.build.standalone ? searchExecutable(options) : searchProject(options);
   if (found !== undefined) return found;
   const system = SYSTEM_PATHS.find(isFile);
   if (system !== undefined) return { path: system, origin: "system" };
@@ -83,6 +100,10 @@ function search(options: SearchOptions): Found {
       "or install the system's package (Debian: libsqlite3-0, Fedora: sqlite-libs), " +
       "or name a file in DUST_SQLITE_LIB",
   );
+}
+
+function givenPath(options: SearchOptions): string | undefined {
+  return options.path || Deno.env.get("DUST_SQLITE_LIB") || undefined;
 }
 
 function searchExecutable(options: SearchOptions): Found | undefined {
@@ -96,10 +117,18 @@ function searchExecutable(options: SearchOptions): Found | undefined {
 }
 
 /** Uses or makes lib/libsqlite3 of the project; undefined when it cannot be made here. */
-function searchProject(): Found | undefined {
-  const path = fileURLToPath(new URL(`lib/${libraryFileName()}`, PROJECT_FOLDER));
-  if (isFile(path) && builtRecipe() === recipeHash()) return { path, origin: "project" };
-  return build() ? { path, origin: "project" } : undefined;
+function searchProject({ mayBuild = true }: SearchOptions): Found | undefined {
+  if (!isBuilt() && !(mayBuild && build())) return undefined;
+  return { path: projectPath(), origin: "project" };
+}
+
+function projectPath(): string {
+  return fileURLToPath(new URL(`lib/${libraryFileName()}`, PROJECT_FOLDER));
+}
+
+/** Whether the project's lib/ holds what this source tree makes. */
+function isBuilt(): boolean {
+  return isFile(projectPath()) && builtRecipe() === recipeHash();
 }
 
 function builtRecipe(): string | undefined {
@@ -113,20 +142,37 @@ function builtRecipe(): string | undefined {
   }
 }
 
-/**
- * Runs the build as a process of its own, since only that can be waited for before anything else is
- * started. It says on stderr what it does, also why it failed.
- */
+/** Runs the build and waits for it. It says on stderr what it does, also why it failed. */
 function build(): boolean {
+  return buildCommand({ detached: false }).outputSync().success;
+}
+
+/** The same without holding up this thread. A group of its own, so that the compiler ends with it. */
+async function buildBeside(signal: AbortSignal): Promise<void> {
+  const child = buildCommand({ detached: true }).spawn();
+  const end = (): void => {
+    try {
+      Deno.kill(-child.pid, "SIGTERM");
+    } catch (error) {
+      // It has just ended by itself.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  };
+  signal.addEventListener("abort", end);
+  await child.status;
+  signal.removeEventListener("abort", end);
+}
+
+function buildCommand(options: { readonly detached: boolean }): Deno.Command {
   const script = fileURLToPath(new URL("scripts/sqlite.ts", PROJECT_FOLDER));
   const config = fileURLToPath(new URL("deno.json", PROJECT_FOLDER));
-  const { success } = new Deno.Command(Deno.execPath(), {
+  return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-prompt", "--quiet", "--config", config, script],
     stdin: "null",
     stdout: "null",
     stderr: "inherit",
-  }).outputSync();
-  return success;
+    ...options,
+  });
 }
 
 /**
