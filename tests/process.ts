@@ -34,14 +34,18 @@ export async function startNode(options: {
   readonly flags?: readonly string[];
   /** A folder of an earlier node, which is then not removed; a new one otherwise. */
   readonly dataDirectory?: string;
+  /** How many files it may have open; what this process may, otherwise. */
+  readonly openFilesMax?: number;
 } = {}): Promise<TestNode> {
   const dataDirectory = options.dataDirectory ?? await Deno.makeTempDir({ prefix: "dust-test-" });
   const httpAddress = `127.0.0.1:${freePort()}`;
   const raftAddress = `127.0.0.1:${freePort()}`;
   const nodeId = "1";
   const ramDirectory = await makeRamDirectory(dataDirectory);
-  const process = new Deno.Command(Deno.execPath(), {
+  const limit = options.openFilesMax === undefined ? ":" : `ulimit -n ${options.openFilesMax}`;
+  const process = new Deno.Command("sh", {
     args: [
+      ...["-c", `${limit}; exec "$0" "$@"`, Deno.execPath()],
       ...["run", "-A", "--no-prompt", mainPath(), "serve"],
       ...["-http-addr", httpAddress, "-raft-addr", raftAddress, "-node-id", nodeId],
       ...(ramDirectory === undefined ? [] : ["--ram-dir", ramDirectory]),
