@@ -3,10 +3,9 @@
  * writer or a reader. One request, one reply, and the thread has ended.
  */
 import { entryChainText } from "../base/entry_chain.ts";
-import { OperatingError } from "../base/errors.ts";
 import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
 import { SqliteError } from "../sqlite/errors.ts";
-import { prepareGeneration, syncGeneration } from "./state_folders.ts";
+import { prepareGeneration, removeGeneration, syncGeneration } from "./state_folders.ts";
 import { copyState } from "./state_file.ts";
 
 /** What to copy where. */
@@ -49,12 +48,15 @@ function copy(request: CopyRequest): CopyReply {
 
 /** What there is of the copy goes: on a full disk it would take the last room. */
 function failure(request: CopyRequest, error: unknown): CopyReply {
-  prepareGeneration(request);
+  removeGeneration(request);
   const message = error instanceof Error ? error.message : String(error);
-  const isFull = error instanceof SqliteError
-    ? error.class === "full"
-    : error instanceof OperatingError && error.code === "disk_full";
-  return { kind: isFull ? "disk_full" : "failed", message };
+  return { kind: isFull(error) ? "disk_full" : "failed", message };
+}
+
+function isFull(error: unknown): boolean {
+  if (error instanceof SqliteError) return error.class === "full";
+  return error instanceof Error && "code" in error &&
+    (error.code === "ENOSPC" || error.code === "EDQUOT");
 }
 
 self.onmessage = (event: MessageEvent<CopyRequest>) => {
