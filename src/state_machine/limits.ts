@@ -107,3 +107,11 @@ export const READER_IDLE_MS_MAX = 10_000;
 
 /** A live file goes to memory only when there is room for this many times its copy. */
 export const RAM_GROWTH_FACTOR = 2;
+
+/** Folders in memory that a start looks at, whether they can be given back, and for how long. */
+export const SWEEP_FOLDERS_MAX = 1_024;
+export const SWEEP_MS_MAX = 300;
+
+/** How often, and how far apart, a start tries to take its folder in memory from one who removes it. */
+export const HOLD_ATTEMPTS_MAX = 50;
+export const HOLD_PAUSE_MS = 20;

@@ -5,19 +5,27 @@
  * has left in memory, when it is ours, of this incarnation, and from the log's own history; otherwise
  * a copy of the generation's, which the log's entries then bring up to date.
  */
-import { realpathSync } from "node:fs";
+import { runInBackground } from "../base/background.ts";
 import { entryChainText } from "../base/entry_chain.ts";
 import { FatalError } from "../base/errors.ts";
 import { logIndex, term } from "../base/ids.ts";
 import type { AppliedState } from "../node/ports.ts";
 import type { Clock } from "../os/clock.ts";
+import type { FolderHold } from "../os/deno_folder_hold.ts";
 import { Connection } from "../sqlite/connection.ts";
 import { SqliteError } from "../sqlite/errors.ts";
 import type { Library } from "../sqlite/library.ts";
 import { findLibrary } from "../sqlite/loader.ts";
 import { setSwitches } from "../sqlite/settings.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { BALLAST_BYTES, FREE_BYTES_MIN, RAM_GROWTH_FACTOR } from "./limits.ts";
+import { BALLAST_BYTES, FREE_BYTES_MIN, RAM_GROWTH_FACTOR, SWEEP_MS_MAX } from "./limits.ts";
+import {
+  holdRamFolder,
+  ownerText,
+  prepareRamFolder,
+  ramFolder,
+  sweepRamFolders,
+} from "./ram_folders.ts";
 import { freeBytesOf } from "./room_keeper.ts";
 import { copyState } from "./state_file.ts";
 import {
@@ -28,9 +36,7 @@ import {
   keepGeneration,
   livePath,
   makeLiveFolder,
-  ramFolder,
   requireFile,
-  sweepRamFolders,
   writeLiveIdentity,
 } from "./state_folders.ts";
 import { type LiveState, StateMachine } from "./state_machine.ts";
@@ -72,8 +78,9 @@ export async function openStateMachine(options: OpenOptions): Promise<StateMachi
   }
   const copy = generationPath({ dataDirectory, generation });
   const copyBytes = requireFile(copy);
+  await sweep(options);
   const found = options.mode === "disk"
-    ? { path: copy, isRam: false, durableIndex: 0 }
+    ? { path: copy, isRam: false, hold: undefined, durableIndex: 0 }
     : await openRam(options, { library, copy, copyBytes });
   keepGeneration({ dataDirectory, generation });
   const { record, identity } = peek(library, found.path);
@@ -109,47 +116,67 @@ interface RamParts {
 async function openRam(
   options: OpenOptions,
   parts: RamParts,
-): Promise<Pick<LiveState, "path" | "isRam" | "durableIndex">> {
+): Promise<Pick<LiveState, "path" | "isRam" | "hold" | "durableIndex">> {
   const { logger } = options;
-  const { clusterId, incarnation } = options.identity;
-  const realPath = realpathSync(options.dataDirectory);
-  const identity = `${clusterId.toHex()} ${incarnation.toHex()}\n${realPath}\n`;
+  const owner = ownerText({ ...options.identity, dataDirectory: options.dataDirectory });
   const durableIndex = peek(parts.library, parts.copy).record.appliedIndex;
-  const ramDirectory = options.ramDirectory ?? RAM_DIRECTORY;
-  if (inspectFolder(ramDirectory) !== "missing") sweepRamFolders(ramDirectory);
-  const folder = chooseFolder(options, { ...parts, ramDirectory });
+  const folder = await chooseFolder(options, parts);
   const path = livePath(folder.path);
-  if (folder.isRam && isLiveFolderOf(folder.path, identity)) {
+  const place = { path, isRam: folder.hold !== undefined, hold: folder.hold, durableIndex };
+  if (place.isRam && isLiveFolderOf(folder.path, owner)) {
     const state = tryPeek(parts.library, path);
     const isUsable = state !== undefined && state.index >= durableIndex &&
       await options.verifyHistory(state);
     if (isUsable) {
       logger.info("State found in memory", { path, index: state.index });
-      return { path, isRam: true, durableIndex };
+      return place;
     }
     logger.warn("State in memory is not usable: it is built anew", { path });
   }
-  makeLiveFolder(folder.path);
+  if (place.isRam) await prepareRamFolder(folder.path, owner);
+  else makeLiveFolder(folder.path);
   copyState(parts.library, { from: parts.copy, to: path, isDurable: false });
-  if (folder.isRam) writeLiveIdentity(folder.path, identity);
+  if (place.isRam) writeLiveIdentity(folder.path, owner);
   logger.info("State built from its copy", { path, index: durableIndex });
-  return { path, isRam: folder.isRam, durableIndex };
+  return place;
+}
+
+/** Gives back memory that nobody needs, before it is asked for. A file system that hangs is not waited for. */
+async function sweep(options: OpenOptions): Promise<void> {
+  const { mode, clock, dataDirectory, logger } = options;
+  const ramDirectory = options.ramDirectory ?? RAM_DIRECTORY;
+  if (inspectFolder(ramDirectory) === "missing") return;
+  const unused = mode === "disk" ? dataDirectory : undefined;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = clock.startTimer(SWEEP_MS_MAX, resolve);
+  const swept = sweepRamFolders({ ramDirectory, clock, unused }).then((folders) => {
+    for (const folder of folders) logger.info("Memory is given back", { folder });
+  });
+  runInBackground(swept.finally(resolve), (error) => {
+    logger.warn("Cannot give back memory of others", { error: asError(error) });
+  });
+  await promise;
+  timer.cancel();
 }
 
 /** Memory if there is room and the folder is ours, otherwise the data directory. */
-function chooseFolder(
+async function chooseFolder(
   options: OpenOptions,
-  parts: RamParts & { readonly ramDirectory: string },
-): { readonly path: string; readonly isRam: boolean } {
-  const { dataDirectory, logger } = options;
-  const { ramDirectory } = parts;
-  const fallback = { path: fallbackFolder(dataDirectory), isRam: false };
-  const reason = reasonAgainst(ramDirectory, { dataDirectory, copyBytes: parts.copyBytes });
+  parts: RamParts,
+): Promise<{ readonly path: string; readonly hold: FolderHold | undefined }> {
+  const { dataDirectory, logger, clock } = options;
+  const ramDirectory = options.ramDirectory ?? RAM_DIRECTORY;
+  let reason = reasonAgainst(ramDirectory, { dataDirectory, copyBytes: parts.copyBytes });
   if (reason === undefined) {
-    return { path: ramFolder({ ramDirectory, dataDirectory }), isRam: true };
+    const path = ramFolder({ ramDirectory, dataDirectory });
+    const hold = await holdRamFolder(path, clock);
+    // Its name is no secret: somebody may have been quicker to make it.
+    if (hold !== undefined && inspectFolder(path) === "ours") return { path, hold };
+    hold?.release();
+    reason = `${path} cannot be taken from another process`;
   }
   logger.warn("State is kept in the data directory rather than in memory", { reason });
-  return fallback;
+  return { path: fallbackFolder(dataDirectory), hold: undefined };
 }
 
 function reasonAgainst(
@@ -189,6 +216,10 @@ function tryPeek(library: Library, path: string): AppliedState | undefined {
     if (error instanceof SqliteError || error instanceof FatalError) return undefined;
     throw error;
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 function isEqual(left: Uint8Array, right: Uint8Array): boolean {

@@ -17,6 +17,7 @@ import type {
   StateMachineStats,
 } from "../node/ports.ts";
 import type { Clock } from "../os/clock.ts";
+import type { FolderHold } from "../os/deno_folder_hold.ts";
 import type { Library } from "../sqlite/library.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
 import { packBatch } from "./apply_batch.ts";
@@ -35,6 +36,8 @@ export interface LiveState {
   readonly mode: "ram" | "disk";
   /** Whether the live file lies in memory. */
   readonly isRam: boolean;
+  /** Keeps the live file's folder in memory from being removed; released when it is closed. */
+  readonly hold?: FolderHold | undefined;
   readonly dataDirectory: string;
   /** The generation that the log names. */
   readonly generation: number;
@@ -224,12 +227,14 @@ export class StateMachine implements StateMachinePort {
     await this.#pool.close();
     await this.#writer.ask("closed", (id) => ({ kind: "close", id }));
     this.#writer.end();
+    this.#options.live.hold?.release();
   }
 
   /** Ends the threads as they are, after `onFatal`: the process is about to end too. */
   async abandon(): Promise<void> {
     await this.#pool.close();
     this.#writer.end();
+    this.#options.live.hold?.release();
   }
 
   /** @returns false when the disk is full. */
