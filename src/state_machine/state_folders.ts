@@ -3,12 +3,10 @@
  * database file (rule S1).
  *
  *   DATA_DIR/state/GENERATION/db.sqlite   disk mode: the live file; RAM mode: its newest durable copy
- *   RAM_DIR/dust-HASH/db.sqlite           RAM mode: the live file; HASH is of DATA_DIR's real path
- *   RAM_DIR/dust-HASH/identity            whose it is (rule S4: never in the replicated tables):
- *                                         a line of cluster and incarnation, a line of DATA_DIR
+ *   RAM_DIR/dust-HASH/db.sqlite           RAM mode: the live file (ram_folders.ts)
+ *   RAM_DIR/dust-HASH/identity            whose it is (rule S4: never in the replicated tables)
  *   DATA_DIR/state/live/db.sqlite         RAM mode without tmpfs: rebuilt at each start
  */
-import { createHash } from "node:crypto";
 import {
   closeSync,
   existsSync,
@@ -18,7 +16,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -28,11 +25,12 @@ import { FatalError } from "../base/errors.ts";
 import { joinPath } from "../os/file_system.ts";
 
 const FILE_NAME = "db.sqlite";
-const IDENTITY_NAME = "identity";
 const LIVE_NAME = "live";
 const PRIVATE_MODE = 0o700;
-const RAM_FOLDER_PATTERN = /^dust-[0-9a-f]{16}$/;
 const GENERATION_PATTERN = /^[1-9]\d{0,15}$/;
+
+/** The file beside a live file in memory that says whose it is, once it is complete. */
+export const IDENTITY_NAME = "identity";
 
 /** One generation of one data directory. */
 export interface GenerationPlace {
@@ -98,16 +96,6 @@ export function requireFile(path: string): number {
   return facts.size;
 }
 
-/** A folder in memory for the live file of a data directory. */
-export function ramFolder(options: {
-  readonly ramDirectory: string;
-  readonly dataDirectory: string;
-}): string {
-  const realPath = realpathSync(options.dataDirectory);
-  const hash = createHash("sha256").update(realPath).digest("hex").slice(0, 16);
-  return joinPath(options.ramDirectory, `dust-${hash}`);
-}
-
 /** The folder for a live file that finds no room in memory. */
 export function fallbackFolder(dataDirectory: string): string {
   return joinPath(stateFolder(dataDirectory), LIVE_NAME);
@@ -137,26 +125,10 @@ export function isLiveFolderOf(folder: string, identity: string): boolean {
   return readFileSync(path, "utf8") === identity;
 }
 
-/** Makes an empty folder for a live file, in place of what is there. */
+/** Makes an empty folder for a live file on disk, in place of what is there. */
 export function makeLiveFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
-}
-
-/**
- * Deletes the live folders in memory whose data directory is gone: nobody else would give that memory
- * back. Folders of other users, and what is not a live folder, are left alone.
- */
-export function sweepRamFolders(ramDirectory: string): void {
-  for (const name of readdirSync(ramDirectory)) {
-    if (!RAM_FOLDER_PATTERN.test(name)) continue;
-    const folder = joinPath(ramDirectory, name);
-    const identity = joinPath(folder, IDENTITY_NAME);
-    if (inspectFolder(folder) !== "ours" || !existsSync(identity)) continue;
-    const [, dataDirectory] = readFileSync(identity, "utf8").split("\n");
-    if (dataDirectory === undefined || dataDirectory === "" || existsSync(dataDirectory)) continue;
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 /** Says whose a live file is, once it is complete: an unfinished one is nobody's. */
