@@ -30,7 +30,7 @@ export interface TestNode extends AsyncDisposable {
  * @throws {Error} with the node's own words when it ends before, or takes too long.
  */
 export async function startNode(options: {
-  /** Further flags, before the data directory. */
+  /** Further flags, before the data directory; with `--ram-dir` that folder is the caller's to remove. */
   readonly flags?: readonly string[];
   /** A folder of an earlier node, which is then not removed; a new one otherwise. */
   readonly dataDirectory?: string;
@@ -41,7 +41,8 @@ export async function startNode(options: {
   const httpAddress = `127.0.0.1:${freePort()}`;
   const raftAddress = `127.0.0.1:${freePort()}`;
   const nodeId = "1";
-  const ramDirectory = await makeRamDirectory(dataDirectory);
+  const hasOwn = options.flags?.includes("--ram-dir") === true;
+  const ramDirectory = hasOwn ? undefined : await makeRamDirectory(dataDirectory);
   const limit = options.openFilesMax === undefined ? ":" : `ulimit -n ${options.openFilesMax}`;
   const process = new Deno.Command("sh", {
     args: [

@@ -120,29 +120,21 @@ Deno.test("SIGTERM ends an idle node at once, with a kept connection, and a seco
 
 Deno.test("SIGTERM under load loses nothing that was acknowledged, in memory and on disk", async () => {
   for (const flags of [[], ["--on-disk"]]) {
-    const dataDirectory = await Deno.makeTempDir({ prefix: "dust-test-" });
-    try {
-      const acknowledged: number[] = [];
-      {
-        await using node = await startNode({ dataDirectory, flags });
-        await post(`${node.url}/db/execute`, ["CREATE TABLE t(id INTEGER PRIMARY KEY)"]);
-        const writers = Array.from({ length: 8 }, (_, at) => write(node, { at, acknowledged }));
-        await until("writes are under way", () => acknowledged.length > 100);
-        const { status, elapsedMs } = await stop(node);
-        strictEqual(status.code, 0, node.log());
-        ok(elapsedMs < 5_000, `took ${elapsedMs} ms`);
-        await Promise.all(writers);
-      }
-      await using node = await startNode({ dataDirectory, flags });
-      const { results } = await post(`${node.url}/db/query`, [
-        "SELECT json_group_array(id) FROM t",
-      ]);
-      const [[text]] = results[0]?.values as [[string]];
-      const kept = new Set<number>(JSON.parse(text));
-      deepStrictEqual(acknowledged.filter((id) => !kept.has(id)), []);
-    } finally {
-      await Deno.remove(dataDirectory, { recursive: true });
-    }
+    await using first = await startNode({ flags });
+    const { dataDirectory } = first;
+    const acknowledged: number[] = [];
+    await post(`${first.url}/db/execute`, ["CREATE TABLE t(id INTEGER PRIMARY KEY)"]);
+    const writers = Array.from({ length: 8 }, (_, at) => write(first, { at, acknowledged }));
+    await until("writes are under way", () => acknowledged.length > 100);
+    const { status, elapsedMs } = await stop(first);
+    strictEqual(status.code, 0, first.log());
+    ok(elapsedMs < 5_000, `took ${elapsedMs} ms`);
+    await Promise.all(writers);
+    await using node = await startNode({ dataDirectory, flags });
+    const { results } = await post(`${node.url}/db/query`, ["SELECT json_group_array(id) FROM t"]);
+    const [[text]] = results[0]?.values as [[string]];
+    const kept = new Set<number>(JSON.parse(text));
+    deepStrictEqual(acknowledged.filter((id) => !kept.has(id)), []);
   }
 });
 
@@ -164,23 +156,27 @@ async function write(
 }
 
 Deno.test("SIGTERM while a node starts ends it with status 0, and the next start is none the worse", async () => {
-  const dataDirectory = await Deno.makeTempDir({ prefix: "dust-test-" });
+  const folder = await Deno.makeTempDir({ prefix: "dust-test-" });
+  const ramDirectory = `${folder}/memory`;
+  const dataDirectory = `${folder}/data`;
+  const flags = ["--ram-dir", ramDirectory];
   try {
+    await Deno.mkdir(ramDirectory, { mode: 0o700 });
     // The first is stopped in its birth, the second in its recovery, or shortly behind.
     for (let round = 0; round < 3; round++) {
-      const { status, elapsedMs } = await startAndStop(dataDirectory);
+      const { status, elapsedMs } = await startAndStop([...flags, dataDirectory]);
       deepStrictEqual([status.code, status.signal], [0, null]);
       ok(elapsedMs < 3_000, `took ${elapsedMs} ms`);
     }
-    await using node = await startNode({ dataDirectory });
+    await using node = await startNode({ dataDirectory, flags });
     await post(`${node.url}/db/execute`, ["CREATE TABLE t(id INTEGER PRIMARY KEY)"]);
   } finally {
-    await Deno.remove(dataDirectory, { recursive: true });
+    await Deno.remove(folder, { recursive: true });
   }
 });
 
 /** Stops a node in the moment in which its port opens. */
-async function startAndStop(dataDirectory: string): Promise<Stopped> {
+async function startAndStop(args: readonly string[]): Promise<Stopped> {
   const ports = [0, 0].map(() => {
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     return listener.addr.port;
@@ -189,7 +185,7 @@ async function startAndStop(dataDirectory: string): Promise<Stopped> {
   const process = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "-A", "--no-prompt", "main.ts", "serve", "-http-addr", `127.0.0.1:${http}`],
-      ...["-raft-addr", `127.0.0.1:${raft}`, dataDirectory],
+      ...["-raft-addr", `127.0.0.1:${raft}`, ...args],
     ],
     stdin: "null",
     stdout: "null",
