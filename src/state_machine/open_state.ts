@@ -197,9 +197,15 @@ function reasonAgainst(
 
 /** What a state file says; its connection is closed again. */
 function peek(library: Library, path: string): ReturnType<typeof readState> {
-  using connection = Connection.open(library, { path, mode: "readwrite", noFollow: true });
-  setSwitches(connection, { noCheckpointOnClose: true });
-  return readState(connection);
+  try {
+    using connection = Connection.open(library, { path, mode: "readwrite", noFollow: true });
+    setSwitches(connection, { noCheckpointOnClose: true });
+    return readState(connection);
+  } catch (error) {
+    if (!(error instanceof SqliteError)) throw error;
+    const what = "it is damaged, or no state of Dust";
+    throw new FatalError(65, `Cannot open state ${path}: ${what}`, { cause: error });
+  }
 }
 
 /** As `peek`, for a file that may be anything: undefined when it is no state. */
