@@ -19,6 +19,7 @@ import { encodeConfiguration } from "../raft/configuration.ts";
 import { createInitialState } from "../state_machine/initial_state.ts";
 import { openStateMachine } from "../state_machine/open_state.ts";
 import type { StateMachine } from "../state_machine/state_machine.ts";
+import { startWriterWorker } from "../state_machine/writer_thread.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** How to open a data directory. */
@@ -55,6 +56,20 @@ export async function openDataDirectory(options: OpenDataOptions): Promise<Opene
   await fileSystem.makeDirectory(path);
   await assertOurs(fileSystem, path);
   const lock = await fileSystem.lockDirectory(path);
+  const writer = startWriterWorker();
+  try {
+    return { ...await openLocked(options, writer), lock };
+  } catch (error) {
+    writer.terminate();
+    throw error;
+  }
+}
+
+async function openLocked(
+  options: OpenDataOptions,
+  writer: Worker,
+): Promise<Omit<OpenedData, "lock">> {
+  const { fileSystem, path } = options;
   await fileSystem.makeDirectory(joinPath(path, "raft"));
   const logOptions = { fileSystem, directory: joinPath(path, "log") };
   await fileSystem.makeDirectory(logOptions.directory);
@@ -64,8 +79,7 @@ export async function openDataDirectory(options: OpenDataOptions): Promise<Opene
   for (const finding of log.findings) {
     options.logger.warn("Log recovered after a crash", { finding: JSON.stringify(finding) });
   }
-  const stateMachine = await openState(options, log);
-  return { log, stateMachine, lock };
+  return { log, stateMachine: await openState({ ...options, writer }, log) };
 }
 
 async function assertOurs(fileSystem: FileSystem, path: string): Promise<void> {
@@ -106,7 +120,10 @@ async function createLog(options: OpenDataOptions, directory: string): Promise<S
   return await SegmentedLog.create({ fileSystem, directory, identity, marker: genesis });
 }
 
-async function openState(options: OpenDataOptions, log: SegmentedLog): Promise<StateMachine> {
+async function openState(
+  options: OpenDataOptions & { readonly writer: Worker },
+  log: SegmentedLog,
+): Promise<StateMachine> {
   const stateMachine = await openStateMachine({
     dataDirectory: options.path,
     mode: options.mode,
@@ -119,6 +136,7 @@ async function openState(options: OpenDataOptions, log: SegmentedLog): Promise<S
     identity: log.identity,
     generation: log.marker.generation,
     verifyHistory: (state) => isOwnHistory(state, log),
+    writer: options.writer,
     onFatal: options.onFatal,
   });
   await assertOwnHistory(stateMachine.applied, log);

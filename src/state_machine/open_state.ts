@@ -56,6 +56,8 @@ export interface OpenOptions {
   /** What the configuration says; the replicated setting holds. */
   readonly foreignKeys: boolean;
   readonly sqliteLibrary: string | undefined;
+  /** The writer's thread, when it was started ahead of time; the caller ends it when this fails. */
+  readonly writer?: Worker | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly identity: { readonly clusterId: Uint8Array; readonly incarnation: Uint8Array };
@@ -103,7 +105,13 @@ export async function openStateMachine(options: OpenOptions): Promise<StateMachi
     foreignKeys,
     ...found,
   };
-  return await StateMachine.start({ live, readers: Math.max(1, readers), clock, onFatal });
+  return await StateMachine.start({
+    live,
+    readers: Math.max(1, readers),
+    clock,
+    onFatal,
+    writer: options.writer,
+  });
 }
 
 interface RamParts {

@@ -26,7 +26,7 @@ import { ReadGate } from "./read_gate.ts";
 import { ReaderPool } from "./reader_pool.ts";
 import { keepGeneration } from "./state_folders.ts";
 import { unpackAnswers, type WriterState } from "./writer_messages.ts";
-import { WriterThread } from "./writer_thread.ts";
+import { startWriterWorker, WriterThread } from "./writer_thread.ts";
 
 /** A live file that is ready to be opened by the threads. */
 export interface LiveState {
@@ -49,6 +49,8 @@ export interface LiveState {
 /** How to run it. */
 export interface StateMachineOptions {
   readonly live: LiveState;
+  /** The writer's thread, when it was started ahead of time (`startWriterWorker`). */
+  readonly writer?: Worker | undefined;
   readonly readers: number;
   readonly clock: Clock;
   readonly onFatal: (error: unknown) => void;
@@ -95,7 +97,7 @@ export class StateMachine implements StateMachinePort {
       clock,
       onFatal,
     });
-    const writer = new WriterThread({
+    const writer = new WriterThread(options.writer ?? startWriterWorker(), {
       onReadersInTheWay: () => pool.interruptOldest(),
       onFatal,
     });

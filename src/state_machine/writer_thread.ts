@@ -10,21 +10,30 @@ import type { WriterReply, WriterRequest } from "./writer_messages.ts";
 /** Replies that belong to a request. */
 type Answer = WriterReply & { readonly id: number };
 
+/**
+ * Starts the thread's program, which takes a tenth of a second: a start that has other things to do
+ * first begins with this, and gives it to `WriterThread`.
+ */
+export function startWriterWorker(): Worker {
+  return new Worker(new URL("./writer_worker.ts", import.meta.url), {
+    type: "module",
+    name: "dust-writer",
+  });
+}
+
 /** See the file's header. */
 export class WriterThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, (reply: Answer) => void>();
   #nextId = 1;
 
-  constructor(listener: {
+  /** Takes over `worker`, made by `startWriterWorker`. */
+  constructor(worker: Worker, listener: {
     /** Reads hold up the emptying of the `-wal`. */
     readonly onReadersInTheWay: () => void;
     readonly onFatal: (error: Error) => void;
   }) {
-    this.#worker = new Worker(new URL("./writer_worker.ts", import.meta.url), {
-      type: "module",
-      name: "dust-writer",
-    });
+    this.#worker = worker;
     this.#worker.onmessage = ({ data }: MessageEvent<WriterReply>) => {
       if (data.kind === "readers_in_the_way") listener.onReadersInTheWay();
       else if (data.kind === "fatal") listener.onFatal(errorOf(data));
