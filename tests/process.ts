@@ -36,6 +36,8 @@ export async function startNode(options: {
   readonly dataDirectory?: string;
   /** How many files it may have open; what this process may, otherwise. */
   readonly openFilesMax?: number;
+  /** How long it may take until it is ready; READY_MS_MAX otherwise. */
+  readonly readyMsMax?: number;
 } = {}): Promise<TestNode> {
   const dataDirectory = options.dataDirectory ?? await Deno.makeTempDir({ prefix: "dust-test-" });
   const httpAddress = `127.0.0.1:${freePort()}`;
@@ -81,7 +83,7 @@ export async function startNode(options: {
     },
   };
   try {
-    await waitUntilReady(node, process);
+    await waitUntilReady(node, process, options.readyMsMax ?? READY_MS_MAX);
     return node;
   } catch (error) {
     await node[Symbol.asyncDispose]();
@@ -107,12 +109,16 @@ async function makeRamDirectory(dataDirectory: string): Promise<string | undefin
   }
 }
 
-async function waitUntilReady(node: TestNode, process: Deno.ChildProcess): Promise<void> {
+async function waitUntilReady(
+  node: TestNode,
+  process: Deno.ChildProcess,
+  readyMsMax: number,
+): Promise<void> {
   let ended: Deno.CommandStatus | undefined;
   const watch = process.status.then((status) => {
     ended = status;
   });
-  const deadlineMs = performance.now() + READY_MS_MAX;
+  const deadlineMs = performance.now() + readyMsMax;
   while (ended === undefined && performance.now() < deadlineMs) {
     if (await isReady(node.url)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
