@@ -79,18 +79,20 @@ async function until(what: string, condition: () => boolean | Promise<boolean>):
 
 Deno.test("SIGTERM answers what is in flight and refuses new connections, whoever holds on", async () => {
   await using node = await startNode({ flags: ["-raft-log-level", "INFO"] });
+  await post(`${node.url}/db/execute`, ["CREATE TABLE t(x)"]);
   using _halfBody = await holdOn(
     node,
     "POST /db/execute HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n[",
   );
   using _unread = await holdOn(node, queryText(HUGE));
   using _endless = await holdOn(node, queryText(ENDLESS));
+  using _endlessWrite = await holdOn(
+    node,
+    queryText(`INSERT INTO t ${ENDLESS}`).replace("/db/query", "/db/execute"),
+  );
   using _idle = await holdOn(node, "GET /readyz HTTP/1.1\r\nHost: h\r\n\r\n");
   const inFlight = post(`${node.url}/db/query`, [LONG]);
-  await until("the query runs", async () => {
-    const response = await fetch(`${node.url}/status?key=store.db`);
-    return response.status === 200 && await response.text() !== "";
-  });
+  await new Promise((resolve) => setTimeout(resolve, 200));
   const stopping = stop(node);
   await until("the stop begins", () => node.log().includes("Stopping"));
   await until("new connections are refused", () => isRefused(node));

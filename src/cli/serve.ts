@@ -28,6 +28,9 @@ const SHUTDOWN_MS_MAX = 9_500;
 /** How long requests in flight may take to be answered once a stop has begun. */
 const DRAIN_MS_MAX = 5_000;
 
+/** How long the state may take to close then: the writer may be in the midst of a write without end. */
+const STATE_CLOSE_MS_MAX = 2_000;
+
 /** Entries kept behind a snapshot, as a share of `--raft-snap` (rqlite's 1.25). */
 const TRAILING_SHARE = 1.25;
 
@@ -195,12 +198,25 @@ async function shutDown(options: {
   if (running !== undefined) {
     const { node, data } = running;
     await node.stop();
-    await data.stateMachine.close();
+    await closeState(data, { logger, clock });
     await data.log.close();
     data.lock.release();
   }
   limit.cancel();
   logger.info("Stopped");
+}
+
+/** A writer that does not come to an end is left in its transaction, as a crash leaves it: the log has all. */
+async function closeState(
+  { stateMachine }: OpenedData,
+  { logger, clock }: { readonly logger: Logger; readonly clock: DenoClock },
+): Promise<void> {
+  const closing = stateMachine.close().then(() => true);
+  const isClosed = await Promise.race([
+    closing,
+    clock.sleep(STATE_CLOSE_MS_MAX).then(() => false),
+  ]);
+  if (!isClosed) logger.warn("A long write is left unfinished: the next start begins it anew");
 }
 
 /** Aborts at the first signal; a second one ends the process at once. */
