@@ -2,6 +2,7 @@
  * The ticker's own thread (ticker.ts): a point read every 20 ms until it is told to stop. A thread of
  * its own, because the gaps of the server are wanted, not those of a test that builds large bodies.
  */
+import { runInBackground } from "../../src/base/background.ts";
 import type { TickerFigures } from "./ticker.ts";
 
 const PERIOD_MS = 20;
@@ -35,5 +36,5 @@ async function read(url: string): Promise<string | undefined> {
 
 self.onmessage = ({ data }: MessageEvent<string>) => {
   if (data === "stop") isStopped = true;
-  else void run(data);
+  else runInBackground(run(data), (error) => reportError(error));
 };
