@@ -350,6 +350,10 @@ export class BatchRunner {
     const isChanged = session.connection.totalChanges !== context.totalChangesBefore;
     if (isChanged || context.hasWritten || session.schemaTouched) {
       context.record.lastWriteIndex = index;
+      // FTS keeps new rows in memory until a savepoint or the commit. Here, or in some later entry of
+      // the batch, whose counters it would change: then the batch's boundaries would show (rule A1).
+      context.savepoints.open("flush");
+      context.savepoints.release("flush");
     }
     if (context.hasDeferredKeys) {
       context.hasDeferredKeys = false;

@@ -136,6 +136,18 @@ Deno.test("changes(), last_insert_rowid() and total_changes() begin anew with ea
   });
 });
 
+Deno.test("Rows that FTS keeps in memory are written by their own entry, not by a later one (A1)", () => {
+  using folder = new TemporaryFolder();
+  using writer = new TestWriter(folder.file("db.sqlite"), { foreignKeys: true });
+  writer.run(["CREATE VIRTUAL TABLE f USING fts5(t)", "CREATE TABLE l(c, t)"]);
+  const first = writer.nextIndex;
+  writer.apply([
+    entry(first, ["INSERT INTO f VALUES('hello world')"]),
+    entry(first + 1, ["INSERT INTO l VALUES(changes(), total_changes())"]),
+  ]);
+  strictEqual(writer.rows("SELECT * FROM l"), "[[0,0]]");
+});
+
 Deno.test("PRAGMA defer_foreign_keys ends with its entry (Q6)", () => {
   using folder = new TemporaryFolder();
   using writer = new TestWriter(folder.file("db.sqlite"), { foreignKeys: true });
