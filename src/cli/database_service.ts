@@ -5,7 +5,7 @@
 import { DUST_VERSION } from "../config/version.ts";
 import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
 import type { DatabasePort, FactTree, NodeFacts, Readiness } from "../http/database_port.ts";
-import { Database } from "../node/database.ts";
+import { Database, type OpenedNode } from "../node/database.ts";
 import { type NodeIdentity, NodeReport } from "../node/node_report.ts";
 import { nodeMetricsText } from "../node/node_metrics.ts";
 import type { Clock } from "../os/clock.ts";
@@ -26,8 +26,14 @@ export class DatabaseService implements DatabasePort {
       identity: options.identity,
       opened: () => this.database.opened,
       hasQueried: () => this.database.hasQueried,
-      monotonicMs: () => options.clock.monotonicMs(),
+      clock: options.clock,
     });
+  }
+
+  /** From now on requests are served. To be called before the node starts, while its writer is idle. */
+  async attach(opened: OpenedNode): Promise<void> {
+    await this.#report.stats(opened);
+    this.database.attach(opened);
   }
 
   execute(request: ExecuteRequest): Promise<Answer> {
@@ -90,7 +96,8 @@ export class DatabaseService implements DatabasePort {
   }
 
   async metricsText(): Promise<string> {
-    return await nodeMetricsText(this.database.opened) + processMetricsText(this.#startedMs);
+    return await nodeMetricsText(this.database.opened, this.#report) +
+      processMetricsText(this.#startedMs);
   }
 
   #nodeFacts(): { readonly [key: string]: FactTree } {

@@ -176,7 +176,7 @@ async function start(parts: Parts): Promise<Running | undefined> {
     applyTimeoutMs: config.raft.applyTimeoutMs,
     onFatal: crash,
   });
-  service.database.attach({ node, stateMachine: data.stateMachine });
+  await service.attach({ node, stateMachine: data.stateMachine });
   node.start();
   await Promise.race([node.untilReady(), untilStopped(stop)]);
   return { node, data };

@@ -3,14 +3,18 @@
  * the hot paths keep only the numbers that they need themselves.
  */
 import type { OpenedNode } from "./database.ts";
+import type { NodeReport } from "./node_report.ts";
 
 /** All metrics of an open node; only that it is closed while it opens. */
-export async function nodeMetricsText(opened: OpenedNode | undefined): Promise<string> {
+export async function nodeMetricsText(
+  opened: OpenedNode | undefined,
+  report: NodeReport,
+): Promise<string> {
   if (opened === undefined) return gauge("dust_store_open", 0, "Whether the node is open");
-  const { node, stateMachine } = opened;
+  const { node } = opened;
   const { loop, compaction } = node;
   const log = node.logFacts();
-  const stats = await stateMachine.stats();
+  const stats = await report.stats(opened);
   return [
     gauge("dust_store_open", 1, "Whether the node is open"),
     gauge("dust_ready", node.isReady ? 1 : 0, "Whether the node serves requests"),

@@ -5,8 +5,13 @@
 import { OperatingError } from "../base/errors.ts";
 import type { QueryRequest } from "../command/request.ts";
 import type { OpenedNode } from "./database.ts";
+import type { Clock } from "../os/clock.ts";
 import type { Node } from "./node.ts";
+import type { StateMachineStats } from "./ports.ts";
 import { type NodeFacts, storeStatus } from "./store_status.ts";
+
+/** How long a status page waits for fresh facts of a busy writer. */
+const STATS_WAIT_MS_MAX = 200;
 
 /** Shows that a reader answers. Ids of clients are positive; several probes may be in flight. */
 const PROBE: QueryRequest = {
@@ -62,31 +67,52 @@ export class NodeReport {
   readonly #identity: NodeIdentity;
   readonly #opened: () => OpenedNode | undefined;
   readonly #hasQueried: () => boolean;
-  readonly #monotonicMs: () => number;
+  readonly #clock: Clock;
+  #lastStats: StateMachineStats | undefined;
+  #asking: Promise<StateMachineStats> | undefined;
 
   constructor(options: {
     readonly identity: NodeIdentity;
     readonly opened: () => OpenedNode | undefined;
     /** Whether any query has come since the start. */
     readonly hasQueried: () => boolean;
-    readonly monotonicMs: () => number;
+    readonly clock: Clock;
   }) {
     this.#identity = options.identity;
     this.#opened = options.opened;
     this.#hasQueried = options.hasQueried;
-    this.#monotonicMs = options.monotonicMs;
+    this.#clock = options.clock;
   }
 
   /** The `store` section of /status; `{"open":false}` while the node opens. */
   async store(): Promise<Record<string, unknown>> {
     const opened = this.#opened();
     if (opened === undefined) return { open: false };
-    return storeStatus(this.#facts(opened.node), await opened.stateMachine.stats());
+    return storeStatus(this.#facts(opened.node), await this.stats(opened));
+  }
+
+  /**
+   * Facts of the state machine. While its writer is busy with one long statement they are those of the
+   * last time; so somebody must have asked once, before the node starts.
+   */
+  async stats({ stateMachine }: Pick<OpenedNode, "stateMachine">): Promise<StateMachineStats> {
+    this.#asking ??= stateMachine.stats().then((stats) => {
+      this.#lastStats = stats;
+      return stats;
+    }).finally(() => {
+      this.#asking = undefined;
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<StateMachineStats>();
+    const timer = this.#clock.startTimer(STATS_WAIT_MS_MAX, () => {
+      if (this.#lastStats !== undefined) resolve(this.#lastStats);
+    });
+    this.#asking.then(resolve, reject);
+    return await promise.finally(() => timer.cancel());
   }
 
   /** All members. @throws {OperatingError} `not_ready` while the node opens. */
   nodes(): readonly MemberReport[] {
-    const startedMs = this.#monotonicMs();
+    const startedMs = this.#clock.monotonicMs();
     const opened = this.#opened();
     if (opened === undefined) throw new OperatingError("not_ready", "store not open");
     const { nodeId, raftAddress, apiUrl, version } = this.#identity;
@@ -99,7 +125,7 @@ export class NodeReport {
         apiUrl,
         version,
         leader: opened.node.isLeader,
-        durationMs: Math.max(this.#monotonicMs() - startedMs, 0.001),
+        durationMs: Math.max(this.#clock.monotonicMs() - startedMs, 0.001),
       },
     }];
   }
