@@ -241,6 +241,16 @@ Deno.test("a log of a newer format is refused by that name", async () => {
   });
 });
 
+Deno.test("a directory whose log is gone is refused, and its state is not begun anew", async () => {
+  for (const flags of [[], ["--on-disk"]]) {
+    await withUsedDirectory(async (directory) => {
+      await Deno.remove(`${directory}/log`, { recursive: true });
+      await Deno.mkdir(`${directory}/log`);
+      await assertRefused(directory, /its state is there and its log is gone/, flags);
+    }, { flags });
+  }
+});
+
 Deno.test("a damaged or missing state file is refused on disk, where nothing else has its content", async () => {
   const disk = ["--on-disk"];
   await withUsedDirectory(async (directory) => {

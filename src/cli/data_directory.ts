@@ -1,8 +1,9 @@
 /**
  * A data directory, opened: locked for life, log recovered, state opened behind it; or born, when the
  * directory is empty. The order is what makes a crash at any line harmless:
- * birth: state of generation 1 durable, then the log that names it; a state without a log is a birth
- * that did not finish, and is begun anew. Start: log, then state, then rule D4 (node/recovery.ts).
+ * birth: a mark, then the state of generation 1 durable, then the log that names it, then the mark goes;
+ * a marked state without a log is a birth that did not finish, and is begun anew; one without the mark
+ * has lost its log, and is refused. Start: log, then state, then rule D4 (node/recovery.ts).
  *
  *     DATA_DIR/log/      segments (src/log)
  *     DATA_DIR/state/    GENERATION/db.sqlite (src/state_machine)
@@ -47,6 +48,9 @@ export interface OpenedData {
 /** The engine's number of the first member of a cluster (rule M1). */
 export const FIRST_NODE_ID = nodeId(1);
 
+/** There from before the first file of a birth until its last is durable. */
+const BIRTH_MARK = "BIRTH";
+
 /** Files of other programs that keep a database in such a directory: never to be mixed with ours. */
 const FOREIGN_NAMES = ["raft.db", "db.sqlite", "clean_snapshot", "member", "snap"];
 
@@ -73,9 +77,12 @@ async function openLocked(
   await fileSystem.makeDirectory(joinPath(path, "raft"));
   const logOptions = { fileSystem, directory: joinPath(path, "log") };
   await fileSystem.makeDirectory(logOptions.directory);
-  const log = await SegmentedLog.exists(logOptions)
+  const isBorn = await SegmentedLog.exists(logOptions);
+  if (!isBorn) await beginBirth(fileSystem, path);
+  const log = isBorn
     ? await SegmentedLog.open(logOptions)
     : await createLog(options, logOptions.directory);
+  await endBirth(fileSystem, path);
   for (const finding of log.findings) {
     options.logger.warn("Log recovered after a crash", { finding: JSON.stringify(finding) });
   }
@@ -91,6 +98,32 @@ async function assertOurs(fileSystem: FileSystem, path: string): Promise<void> {
       `Cannot use data directory ${path}: it holds ${name} of another program; choose an empty directory`,
     );
   }
+}
+
+/**
+ * Marks a birth before anything of it is there, so that a state without a log can be told from one whose
+ * log was lost: the first is begun anew, the second would be erased by that.
+ */
+async function beginBirth(fileSystem: FileSystem, path: string): Promise<void> {
+  const mark = joinPath(path, BIRTH_MARK);
+  if (await fileSystem.exists(mark)) return;
+  if (await fileSystem.exists(joinPath(path, "state"))) {
+    throw new FatalError(
+      65,
+      `Cannot open data directory ${path}: its state is there and its log is gone; ` +
+        "bring back log/, or choose an empty directory",
+    );
+  }
+  fileSystem.createSync(mark).close();
+  await fileSystem.syncDirectory(path);
+}
+
+/** From here on a log that is missing is lost. */
+async function endBirth(fileSystem: FileSystem, path: string): Promise<void> {
+  const mark = joinPath(path, BIRTH_MARK);
+  if (!(await fileSystem.exists(mark))) return;
+  await fileSystem.remove(mark);
+  await fileSystem.syncDirectory(path);
 }
 
 async function createLog(options: OpenDataOptions, directory: string): Promise<SegmentedLog> {
