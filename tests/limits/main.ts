@@ -66,7 +66,7 @@ async function bodies(): Promise<void> {
 
 async function connections(): Promise<void> {
   await using node = await startNode();
-  const problem = connectionsProblem(node, CONNECTIONS);
+  const problem = connectionsProblem(CONNECTIONS);
   if (problem !== undefined) return print(`skipped: ${problem}`);
   await holdConnections(node, 100);
   const figures = await holdConnections(node, CONNECTIONS);
