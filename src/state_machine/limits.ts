@@ -6,7 +6,7 @@
 // --- replicated: the same statement must fail on every node, or on none ---------------------------
 
 /** Steps of SQLite's virtual machine after which an entry needs a verdict (rule A4), unless set otherwise. */
-export const SOFT_LIMIT_STEPS_DEFAULT = 500_000_000;
+export const SOFT_LIMIT_STEPS_DEFAULT = 200_000_000;
 
 /** How many steps a client's millisecond of `db_timeout` is worth (rule A4). */
 export const STEPS_PER_TIMEOUT_MS = 10_000;
