@@ -5,6 +5,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { FORMAT } from "../command/request.ts";
 import { parseStatements } from "../command/statement_parser.ts";
+import { setProgressHandler } from "../sqlite/progress_handler.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
 import { JsonWriter } from "./json_writer.ts";
 import { QueryRunner, WRITE_REFUSED } from "./query_runner.ts";
@@ -55,6 +56,16 @@ class ReadTest implements Disposable {
 
   isRead(...sql: readonly string[]): boolean {
     return this.#runner.isRead(parseStatements({ kind: "json", text: JSON.stringify(sql) }));
+  }
+
+  /** Interrupts the next statement that runs long enough, once. */
+  interruptOnce(): void {
+    let isDue = true;
+    setProgressHandler(this.#session.connection, 1000, () => {
+      const mayGoOn = !isDue;
+      isDue = false;
+      return mayGoOn;
+    });
   }
 
   get isInTransaction(): boolean {
@@ -245,4 +256,15 @@ Deno.test("A year that cannot be shown fails its statement only", () => {
     '[{"error":"Time.MarshalText: year outside of range [0,9999]"},' +
       '{"columns":["a"],"types":["integer"],"values":[[1]]}]',
   );
+});
+
+Deno.test("An interrupt that was meant for another query is not an answer: it is run again (Q12)", () => {
+  using test = new ReadTest();
+  const count =
+    "SELECT count(*) AS n FROM foo a, foo b, foo c, foo d, foo e, foo f, foo g, foo h, foo i";
+  test.interruptOnce();
+  match(test.sql(count), /\[\[512\]\]/);
+  test.interruptOnce();
+  test.stopMessage = "query timeout";
+  strictEqual(test.sql(count), '[{"error":"query timeout"}]');
 });
