@@ -131,6 +131,8 @@ export class EntryRunner {
     bytes: Uint8Array,
   ): { readonly text: string; readonly isOk: boolean } {
     const { session } = this.#context;
+    // Counted before it is compiled: whether an error comes then or when it runs is the cache's affair.
+    const number = this.#statementCount++;
     const sql = UTF8.decode(bytes.subarray(command.sqlFrom, command.sqlTo));
     let isQuery = false;
     try {
@@ -141,9 +143,12 @@ export class EntryRunner {
         isQuery = this.#runner.isQuery(statement, facts, { isRows: this.#isRows });
         if (facts.isWhole) {
           bindFromCommand(statement, facts, { reader: command, bytes });
-          return { text: this.#one(statement, facts), isOk: true };
+          return { text: this.#one(statement, facts, number), isOk: true };
         }
-        return { text: this.#several(sql, { command, bytes, statement, tail }), isOk: true };
+        return {
+          text: this.#several(sql, { command, bytes, statement, tail, number }),
+          isOk: true,
+        };
       } finally {
         if (!isKept) statement.finalize();
       }
@@ -162,29 +167,30 @@ export class EntryRunner {
       readonly bytes: Uint8Array;
       readonly statement: Statement;
       readonly tail: number;
+      readonly number: number;
     },
   ): string {
     const { session } = this.#context;
     const values = readValues(first.command, first.bytes);
     const facts = session.facts(first.statement);
     bindValues(first.statement, facts, values);
-    let text = this.#one(first.statement, facts);
+    let text = this.#one(first.statement, facts, first.number);
     const script = new SqlText(sql);
     for (let from = first.tail; from < script.sizeBytes;) {
+      const number = this.#statementCount++;
       const { statement, tail } = session.compileNext(script, from);
       from = tail;
       if (statement === undefined) break;
       using running = statement;
       const runningFacts = session.facts(running);
       bindValues(running, runningFacts, values);
-      text = this.#one(running, runningFacts);
+      text = this.#one(running, runningFacts, number);
     }
     return text;
   }
 
   /** Runs one statement that is bound, and words its result. @throws what makes it fail. */
-  #one(statement: Statement, facts: StatementFacts): string {
-    const number = this.#statementCount++;
+  #one(statement: Statement, facts: StatementFacts, number: number): string {
     const known = this.#options.failures.find((failure) => failure.statement === number);
     if (known !== undefined) {
       // What such a failure undoes is the client's own transaction, if there is one.

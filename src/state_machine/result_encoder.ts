@@ -81,7 +81,7 @@ function timeMember(seconds: number): string {
 export interface RowSink {
   /** The document has grown past `STREAM_CHUNK_BYTES`; may send it off and clear the writer. */
   readonly onChunk?: () => void;
-  /** A row is at hand; may read it. */
+  /** A row is at hand, shown or not; may read it. */
   readonly onRow?: () => void;
   /** Present with `FORMAT.timings`: seconds since the statement began. */
   readonly elapsedSeconds?: () => number;
@@ -97,9 +97,9 @@ export function writeRows(
   options: { readonly format: ResultFormat; readonly sink: RowSink },
 ): void {
   const { format, sink } = options;
-  let hasRow = statement.step();
+  const isStepped = statement.step();
   const plan = columnPlan(statement, format);
-  while (hasRow && isOwnSchemaRow(plan, statement)) hasRow = statement.step();
+  const hasRow = isStepped && settleOnRow(statement, plan, sink);
   const isAssociative = (format & FORMAT.associative) !== 0;
   writer.rawBytes(headBytes(plan, statement, { hasRow }));
   if (isAssociative) writer.rawBytes(ROWS);
@@ -119,6 +119,15 @@ export function endWithError(writer: JsonWriter, message: string): void {
   writer.raw(`],"error":${jsonString(message)}}`);
 }
 
+/** From the row at hand on, the first one that is shown. @returns false when there is none. */
+function settleOnRow(statement: Statement, plan: ColumnPlan, sink: RowSink): boolean {
+  for (;;) {
+    sink.onRow?.();
+    if (!isOwnSchemaRow(plan, statement)) return true;
+    if (!statement.step()) return false;
+  }
+}
+
 function allRows(
   writer: JsonWriter,
   statement: Statement,
@@ -129,7 +138,6 @@ function allRows(
   const isAssociative = (plan.format & FORMAT.associative) !== 0;
   const isBlobArray = (plan.format & FORMAT.blobArray) !== 0;
   for (;;) {
-    sink.onRow?.();
     writer.byte(isAssociative ? OPEN_BRACE : OPEN_BRACKET);
     for (let at = 0; at < columns.length; at++) {
       const column = columns[at] as PlannedColumn;
@@ -138,7 +146,7 @@ function allRows(
       writeValue(writer, statement, { column, isBlobArray });
     }
     writer.byte(isAssociative ? CLOSE_BRACE : CLOSE_BRACKET);
-    do if (!statement.step()) return; while (isOwnSchemaRow(plan, statement));
+    if (!statement.step() || !settleOnRow(statement, plan, sink)) return;
     if (writer.size >= STREAM_CHUNK_BYTES) sink.onChunk?.();
     writer.byte(COMMA);
   }

@@ -138,8 +138,8 @@ export class StatementRunner {
   ): string {
     const { json, digest, nowMs } = this.#context;
     const { format } = run.options;
-    const columnCount = statement.columnCount;
-    const onRow = (): void => this.#countRow(statement, columnCount);
+    // What EXPLAIN shows depends on this connection's past: it is answered, and not compared.
+    const onRow = statement.explain === 0 ? (): void => this.#countRow(statement) : (): void => {};
     json.clear();
     if (format === undefined) {
       while (statement.step()) onRow();
@@ -163,9 +163,10 @@ export class StatementRunner {
     return text;
   }
 
-  #countRow(statement: Statement, columnCount: number): void {
+  #countRow(statement: Statement): void {
     const context = this.#context;
-    context.resultBytes += context.digest.row(statement, columnCount);
+    // Its columns are counted now: the first step may have compiled it anew for a changed schema.
+    context.resultBytes += context.digest.row(statement, statement.columnCount);
     if (context.resultBytes > ENTRY_RESULT_BYTES_MAX) {
       throw new StatementError(
         `result is too large: the rows of one write may have ${ENTRY_RESULT_BYTES_MAX} bytes`,
@@ -187,7 +188,7 @@ export class StatementRunner {
     statement.reset();
     budget.close(statement);
     const message = this.messageOf(error);
-    this.#remember(facts);
+    if (hasSurelyRun(error)) this.#remember(facts);
     const { connection } = session;
     if (connection.isAutocommit) {
       throw new Interruption({
@@ -223,6 +224,16 @@ export class StatementRunner {
   #hasTimings(options: StatementOptions): boolean {
     return ((options.format ?? 0) & FORMAT.timings) !== 0;
   }
+}
+
+/**
+ * Whether an error cannot have come from compiling the statement, which a cached one meets when it runs
+ * and a fresh one before: the counters must not tell the two apart.
+ */
+function hasSurelyRun(error: unknown): boolean {
+  if (!(error instanceof SqliteError)) return false;
+  const code = error.extendedCode & 0xff;
+  return code !== ResultCode.ERROR && code !== ResultCode.AUTH;
 }
 
 /** An error that says something about this node rather than about the statement (rule A3). */

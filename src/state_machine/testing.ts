@@ -167,7 +167,7 @@ export function contentOf(path: string): string {
   using connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
   setSwitches(connection, { noCheckpointOnClose: true });
   const tables = connection.query(
-    "SELECT name, type, tbl_name, sql FROM sqlite_schema ORDER BY name",
+    "SELECT name, type, tbl_name, sql, rootpage FROM sqlite_schema ORDER BY name",
   );
   const lines = tables.map((row) => JSON.stringify(row));
   for (const [name, type, , sql] of tables) {
