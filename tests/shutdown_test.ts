@@ -113,6 +113,10 @@ Deno.test("SIGTERM ends an idle node at once, with a kept connection, and a seco
   }
   await using node = await startNode({ flags: ["-raft-log-level", "INFO"] });
   using _held = await holdOn(node, queryText(ENDLESS));
+  await until("the query runs", async () => {
+    const metrics = await (await fetch(`${node.url}/metrics`)).text();
+    return /^dust_queries_in_flight [1-9]/m.test(metrics);
+  });
   Deno.kill(node.pid, "SIGTERM");
   await until("the stop begins", () => node.log().includes("Stopping"));
   const { status, elapsedMs } = await stop(node);
