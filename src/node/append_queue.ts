@@ -25,6 +25,7 @@ export interface AppendWork {
 /** Something else that is done to the log, alone with it. */
 interface Task {
   readonly run: () => Promise<void>;
+  readonly refuse: (error: OperatingError) => void;
 }
 
 /** See the file's header. */
@@ -37,6 +38,9 @@ export class AppendQueue {
   #waiting: (AppendWork | Task)[] = [];
   #busy = false;
   #diskFull = false;
+  #isStopping = false;
+  /** Entries were dropped: none may follow them. */
+  #isGivenUp = false;
   #idle: (() => void)[] = [];
   #syncCount = 0;
 
@@ -69,6 +73,7 @@ export class AppendQueue {
 
   /** Adds work; it starts at once when nothing runs. */
   add(work: AppendWork): void {
+    if (this.#isGivenUp) return;
     this.#waiting.push(work);
     this.#next();
   }
@@ -76,9 +81,15 @@ export class AppendQueue {
   /** Runs `task` behind all that was added before, alone with the log, for example to save a marker. */
   runExclusive(task: () => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ run: () => task().then(resolve, reject) });
+      if (this.#isGivenUp) return reject(fullDisk());
+      this.#waiting.push({ run: () => task().then(resolve, reject), refuse: reject });
       this.#next();
     });
+  }
+
+  /** From now on nothing waits for room: what meets a full disk is dropped, as in a crash. */
+  stop(): void {
+    this.#isStopping = true;
   }
 
   /** Resolves when nothing runs and nothing waits. */
@@ -147,8 +158,19 @@ export class AppendQueue {
   /** Nothing was written. The same entries go again: they may be promised to nobody, but they are proposed. */
   #retryLater(): void {
     this.#diskFull = true;
+    if (this.#isStopping) return this.#dropAll();
     this.#run(this.#clock.sleep(DISK_FULL_RETRY_MS));
   }
+
+  #dropAll(): void {
+    this.#isGivenUp = true;
+    for (const each of this.#waiting.splice(0)) if ("run" in each) each.refuse(fullDisk());
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+}
+
+function fullDisk(): OperatingError {
+  return new OperatingError("disk_full", "Cannot write to the log: the disk is full");
 }
 
 /** Entries of several batches in a row; a later batch that begins earlier replaces (Raft figure 7). */

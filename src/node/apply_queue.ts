@@ -114,6 +114,11 @@ export class ApplyQueue {
     this.#search?.advance(logIndex(this.#committed));
   }
 
+  /** Says again that a verdict is missing, if one is. */
+  lookAgain(): void {
+    this.#search?.advance(logIndex(this.#committed));
+  }
+
   /** Resolves when nothing is with the state machine; sends nothing more until `resumeAt`. */
   drain(): Promise<void> {
     this.#isDraining = true;

@@ -35,7 +35,8 @@ export class Compaction {
   readonly #onFatal: (error: unknown) => void;
   #timer: Timer | undefined;
   #running: Promise<boolean> | undefined;
-  #sizeAtMarker: number;
+  /** Bytes of log that the newest marker left. Not known at a start: then all of the log counts. */
+  #sizeAtMarker = 0;
   #stopped = false;
   #snapshotCount = 0;
 
@@ -54,7 +55,6 @@ export class Compaction {
     this.#policy = options.policy;
     this.#saveMarker = options.saveMarker;
     this.#onFatal = options.onFatal;
-    this.#sizeAtMarker = options.log.sizeBytes;
   }
 
   /** Snapshots taken since the start. */
@@ -79,16 +79,18 @@ export class Compaction {
   /**
    * Takes a snapshot now, or joins the one that runs.
    * @returns false when nothing was applied since the last one.
+   * @throws {OperatingError} `not_ready` once it was stopped; `disk_full`.
    */
-  snapshot(options: { readonly trailingEntries: number }): Promise<boolean> {
+  async snapshot(options: { readonly trailingEntries: number }): Promise<boolean> {
+    if (this.#stopped) throw new OperatingError("not_ready", "raft is already shutdown");
     this.#running ??= this.#snapshot(options.trailingEntries).finally(() => {
       this.#running = undefined;
     });
-    return this.#running;
+    return await this.#running;
   }
 
   async #check(): Promise<void> {
-    if (await this.#isDue()) {
+    if (await this.#isDue() && !this.#stopped) {
       await ifRoom(this.snapshot({ trailingEntries: this.#policy.trailingEntries }));
     }
     if (!this.#stopped) this.start();

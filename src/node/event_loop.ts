@@ -83,6 +83,8 @@ export interface EventLoopListener {
   onRoleChanged(state: SoftState): void;
   /** The leader must find out whether the parked entry ends, and propose a verdict. */
   onVerdictMissing(parked: Parked): void;
+  /** Some 50 ms have passed: what waits longer than it may is to end. On the monotonic clock. */
+  onTick(nowMs: number): void;
   onFatal(error: unknown): void;
 }
 
@@ -158,6 +160,7 @@ export class EventLoop {
   /** Begins to tick. A node that is its own quorum does not wait for a timeout to lead. */
   start(): void {
     this.#armTick();
+    this.applyQueue.advanceCommitted(this.#hardState.commit);
     this.#campaignIfAlone();
     this.#scheduleTurn();
   }
@@ -223,14 +226,19 @@ export class EventLoop {
     const inbox = this.#inbox;
     this.#inbox = [];
     for (const message of inbox) this.#raft.step(message);
-    if (this.#tickDue) {
-      this.#tickDue = false;
-      this.#raft.tick();
-      this.proposals.expire(this.#clock.monotonicMs());
-    }
+    if (this.#tickDue) this.#tick();
     this.#proposeQueued();
     while (this.#raft.hasReady()) this.#handle(this.#raft.ready());
     this.#fetchWanted();
+  }
+
+  #tick(): void {
+    this.#tickDue = false;
+    this.#raft.tick();
+    const nowMs = this.#clock.monotonicMs();
+    this.proposals.expire(nowMs);
+    this.applyQueue.lookAgain();
+    this.#listener.onTick(nowMs);
   }
 
   #proposeQueued(): void {
@@ -238,7 +246,11 @@ export class EventLoop {
     const batch = this.proposals.takeQueued(APPEND_BATCH_BYTES_MAX);
     this.#stamp(batch);
     const outcome = this.#raft.propose(
-      batch.map(({ payload }) => ({ kind: "normal", size: payload.length, payload })),
+      batch.map(({ payload, isUrgent }) => {
+        // Size 0 is what the engine takes past its bound on what is proposed and not applied.
+        const size = isUrgent === true ? 0 : payload.length;
+        return { kind: "normal", size, payload };
+      }),
     );
     assert(outcome.kind !== "forwarded", "EventLoop: the engine forwards, which is off");
     if (outcome.kind === "refused") {
@@ -284,21 +296,26 @@ export class EventLoop {
   }
 
   #append(append: StorageAppend): void {
-    this.#hardState = append.hardState ?? this.#hardState;
-    if (append.snapshot !== undefined) return this.#install(append, append.snapshot);
+    const hardState = append.hardState ?? this.#hardState;
+    this.#hardState = hardState;
+    const { entries, snapshot } = append;
+    if (snapshot !== undefined) this.#install(snapshot, hardState);
     this.appendQueue.add({
-      entries: append.entries.map(toLogEntry),
-      hardState: this.#hardState,
-      mustSync: append.mustSync,
-      onDurable: () => this.#acknowledge(append),
+      entries: entries.map(toLogEntry),
+      hardState,
+      // The marker of a snapshot is synced by itself.
+      mustSync: snapshot === undefined ? append.mustSync : entries.length > 0,
+      onDurable: () => this.#acknowledge(append, hardState),
     });
-    this.applyQueue.advanceCommitted(
-      logIndex(Math.min(this.#hardState.commit, this.#log.lastIndex)),
-    );
   }
 
-  #acknowledge(append: StorageAppend): void {
+  /**
+   * Only now does the log hold what is committed: before, it may still have entries of an older leader
+   * at the same place, among them another verdict.
+   */
+  #acknowledge(append: StorageAppend, { commit }: HardState): void {
     this.#send(this.#raft.appended(append));
+    this.applyQueue.advanceCommitted(commit);
     this.#scheduleTurn();
   }
 
@@ -310,10 +327,11 @@ export class EventLoop {
   }
 
   /** Rule S2: apply stands still, the new generation is complete, the marker is the switch. */
-  #install(append: StorageAppend, snapshot: SnapshotMetadata): void {
+  #install(snapshot: SnapshotMetadata, { term, vote }: HardState): void {
     const peers = this.#peers;
     assert(peers !== undefined, "EventLoop: a snapshot, but there are no peers");
-    const hardState = this.#hardState;
+    // Entries that come with it follow it: they are not there yet, and may be committed.
+    const hardState = { term, vote, commit: snapshot.index };
     const installed = this.appendQueue.runExclusive(async () => {
       await this.applyQueue.drain();
       const marker = await peers.stage(snapshot);
@@ -323,7 +341,6 @@ export class EventLoop {
       this.#view.skipTo(marker.index);
       this.applyQueue.resumeAt(marker.index);
       this.#listener.onApplied(marker.index);
-      this.#acknowledge(append);
     });
     runInBackground(installed, (error) => this.#fail(error));
   }
@@ -367,6 +384,7 @@ export class EventLoop {
   #onApplied(entries: readonly ApplyEntry[], outcome: ApplyOutcome): void {
     for (const [place, entry] of entries.entries()) {
       if (entry.index > outcome.appliedIndex) break;
+      if (entry.kind === "conf_change") this.#changeConfiguration(entry);
       const result = outcome.results[place];
       if (result !== undefined) this.proposals.settle(entry.index, result);
     }
@@ -374,13 +392,14 @@ export class EventLoop {
     if (this.proposals.hasQueued) this.#scheduleTurn();
   }
 
+  /** At once, not with its item: the next batch may hold a change that builds on it. */
+  #changeConfiguration(entry: ApplyEntry): void {
+    const change = decodeConfChange(entry.payload);
+    assert(change !== undefined, "EventLoop: a configuration change that nobody can read");
+    this.#configuration = this.#raft.applyConfChange(change);
+  }
+
   #onItemApplied(item: StorageApply): void {
-    for (const entry of item.entries) {
-      if (entry.kind !== "conf_change") continue;
-      const change = decodeConfChange(payloadOf(entry));
-      assert(change !== undefined, "EventLoop: a configuration change that nobody can read");
-      this.#configuration = this.#raft.applyConfChange(change);
-    }
     this.#raft.applied(item);
     this.#view.dropBefore(logIndex(this.applyQueue.appliedIndex + 1));
     this.#campaignIfAlone();

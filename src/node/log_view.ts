@@ -53,7 +53,10 @@ export class LogView implements LogStorage {
   held(range: EntriesRange): readonly LogEntry[] {
     const options = { ...range, countMax: APPLY_BATCH_ENTRIES_MAX };
     const recent = this.#tail.slice(options);
-    return recent.length > 0 ? recent : this.#window.slice(options);
+    if (recent.length > 0) return recent;
+    const older = this.#window.slice(options);
+    // Entries may have been replaced since they were read; one term at one index is one entry (Raft 5.3).
+    return older.every(({ index, term }) => this.#log.term(index) === term) ? older : [];
   }
 
   snapshot({ indexMin }: { readonly indexMin: LogIndex }): SnapshotMetadata | undefined {
@@ -70,7 +73,10 @@ export class LogView implements LogStorage {
   /** Reads a range into the window, which forgets what it held. */
   async fetch(range: EntriesRange): Promise<void> {
     const sizeBytesMax = Math.min(range.sizeBytesMax, APPLY_BATCH_BYTES_MAX);
-    const entries = await this.#log.read({ from: range.from, to: range.to, sizeBytesMax });
+    // The log may have become shorter since the range was asked for.
+    const to = logIndex(Math.min(range.to, this.#log.lastIndex + 1));
+    if (to <= range.from) return;
+    const entries = await this.#log.read({ from: range.from, to, sizeBytesMax });
     this.#window = emptyWindow(range.from);
     this.#window.add(entries);
   }

@@ -76,6 +76,7 @@ export class Node {
         onReadIndex: (context, index) => this.#onReadIndex(context, index),
         onRoleChanged: () => this.#checkReady(),
         onVerdictMissing: (parked) => this.#onVerdictMissing(parked),
+        onTick: (nowMs) => this.#expireReads(nowMs),
         onFatal,
       },
     });
@@ -84,10 +85,11 @@ export class Node {
       stateMachine,
       clock,
       policy,
-      saveMarker: (marker) =>
-        this.#loop.appendQueue.runExclusive(() =>
-          log.saveMarker({ marker, hardState: this.#loop.hardState })
-        ),
+      saveMarker: (marker) => {
+        // As of what is before it in the queue: what comes meanwhile may commit entries not yet written.
+        const { appendQueue, hardState } = this.#loop;
+        return appendQueue.runExclusive(() => log.saveMarker({ marker, hardState }));
+      },
       onFatal,
     });
   }
@@ -171,16 +173,19 @@ export class Node {
 
   /** Proposes an encoded command. @throws {OperatingError} refused, or `outcome_unknown`. */
   write(payload: Uint8Array, format: ResultFormat): Promise<WriteOutcome> {
-    const deadlines = this.#deadlines(WRITE_WAIT_MS_MAX);
-    return new Promise((resolve, reject) => {
-      this.#loop.propose({ payload, format, ...deadlines, resolve, reject });
-    });
+    return this.#propose({ payload, format });
   }
 
   /** One entry without SQL, shared by all strong reads that wait for its turn (rule A5). */
   async barrier(): Promise<LogIndex> {
-    this.#barrier ??= this.#proposeBarrier();
-    return await this.#barrier;
+    const barrier = this.#barrier ?? this.#proposeBarrier();
+    this.#barrier = barrier;
+    try {
+      return await barrier;
+    } finally {
+      // One that was refused before it was queued never says that it was proposed.
+      if (this.#barrier === barrier) this.#barrier = undefined;
+    }
   }
 
   /** Resolves when a read begun now may run here: linearizable, by ReadIndex (Raft thesis 6.4). */
@@ -218,6 +223,7 @@ export class Node {
 
   /** Ends in order: no new work, then the log, then what waits learns its fate. */
   async stop(): Promise<void> {
+    this.#loop.appendQueue.stop();
     await this.#compaction.stop();
     await this.#loop.stop();
     const stopped = new OperatingError("not_ready", "raft is already shutdown");
@@ -248,6 +254,23 @@ export class Node {
     }
   }
 
+  /** Apply may stand still and a confirmation may be lost: time alone ends such waits. */
+  #expireReads(nowMs: number): void {
+    this.#waits.expire(nowMs);
+    for (const [context, waits] of this.#reads) {
+      const left = waits.filter(({ deadlineMs }) => deadlineMs > nowMs);
+      if (left.length === waits.length) continue;
+      if (left.length === 0) this.#reads.delete(context);
+      else this.#reads.set(context, left);
+      for (const wait of waits) {
+        if (wait.deadlineMs > nowMs) continue;
+        wait.reject(
+          new OperatingError("timeout", "timeout waiting for leadership to be confirmed"),
+        );
+      }
+    }
+  }
+
   async #proposeBarrier(): Promise<LogIndex> {
     if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
     const payload = encodeCommand({ kind: "barrier" });
@@ -268,6 +291,17 @@ export class Node {
     return index;
   }
 
+  #propose(proposal: {
+    readonly payload: Uint8Array;
+    readonly format?: ResultFormat;
+    readonly isUrgent?: boolean;
+  }): Promise<WriteOutcome> {
+    const deadlines = this.#deadlines(WRITE_WAIT_MS_MAX);
+    return new Promise((resolve, reject) => {
+      this.#loop.propose({ format: 0, ...proposal, ...deadlines, resolve, reject });
+    });
+  }
+
   /** Counted from now; the queue's own never falls behind the whole wait. */
   #deadlines(
     waitMsMax: number,
@@ -283,7 +317,6 @@ export class Node {
   #onApplied(index: LogIndex): void {
     this.#updateTimeMs = this.#options.clock.wallMs();
     this.#waits.advance(index);
-    this.#waits.expire(this.#options.clock.monotonicMs());
     if (!this.#ready) this.#checkReady();
   }
 
@@ -311,7 +344,7 @@ export class Node {
       reason: ended ? "" : reason,
     });
     try {
-      await this.write(payload, 0);
+      await this.#propose({ payload, isUrgent: true });
     } catch (error) {
       // Another leader decides, or the next missing verdict tries again.
       if (!(error instanceof OperatingError)) throw error;

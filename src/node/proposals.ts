@@ -30,6 +30,8 @@ export interface Proposal {
   readonly reject: (error: OperatingError) => void;
   /** Called when the write leaves the queue, for the log or refused. */
   readonly onProposed?: () => void;
+  /** What all others wait for (a verdict, rule A4): goes first, alone, and past all bounds. Small. */
+  readonly isUrgent?: boolean;
 }
 
 /** Bounded by count and bytes over both stages; see the file's header. */
@@ -57,14 +59,15 @@ export class Proposals {
   add(proposal: Proposal): void {
     const full = this.count >= PROPOSALS_IN_FLIGHT_MAX ||
       (this.count > 0 && this.#sizeBytes + proposal.payload.length > PROPOSALS_IN_FLIGHT_BYTES_MAX);
-    if (full) {
+    if (full && proposal.isUrgent !== true) {
       throw new OperatingError(
         "overloaded",
         `Cannot accept write: ${this.count} writes are waiting`,
       );
     }
     this.#sizeBytes += proposal.payload.length;
-    this.#queue.push(proposal);
+    if (proposal.isUrgent === true) this.#queue.unshift(proposal);
+    else this.#queue.push(proposal);
   }
 
   /** Takes the next writes for the log: at least one if any, within `sizeBytesMax`. They wait from `place` on. */
@@ -75,6 +78,7 @@ export class Proposals {
       bytes += proposal.payload.length;
       if (count > 0 && bytes > sizeBytesMax) break;
       count += 1;
+      if (proposal.isUrgent === true) break;
     }
     if (count < this.#queue.length) return this.#queue.splice(0, count);
     const all = this.#queue;

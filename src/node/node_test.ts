@@ -1,0 +1,297 @@
+/**
+ * A whole node with the real engine and ports in memory: what clients are told, and when.
+ */
+import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
+import { logIndex, nodeId, term } from "../base/ids.ts";
+import { PROPOSALS_IN_FLIGHT_BYTES_MAX } from "../base/limits.ts";
+import { FakeClock } from "../os/fake_clock.ts";
+import { productionConfig } from "../raft/config.ts";
+import { Node } from "./node.ts";
+import {
+  memoryEntry,
+  MemoryLog,
+  MemoryStateMachine,
+  settle,
+  verdictPayload,
+  writePayload,
+} from "./testing.ts";
+
+const TICK_MS = 50;
+/** Longer than any election timeout. */
+const ELECTION_MS = 2_000;
+
+interface Parts {
+  readonly node: Node;
+  readonly log: MemoryLog;
+  readonly stateMachine: MemoryStateMachine;
+  readonly clock: FakeClock;
+}
+
+function makeNode(
+  log = new MemoryLog(),
+  stateMachine = new MemoryStateMachine(log),
+): Parts {
+  const clock = new FakeClock();
+  const node = new Node({
+    config: productionConfig(nodeId(1)),
+    log,
+    hardState: log.hardState,
+    stateMachine: stateMachine.port,
+    clock,
+    entropy: { bytes: (count) => new Uint8Array(count), below: () => 0 },
+    peers: undefined,
+    policy: { entriesMin: 1e9, bytesMin: 0, intervalMs: 1e9, trailingEntries: 0 },
+    applyTimeoutMs: 10_000,
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  return { node, log, stateMachine, clock };
+}
+
+async function startReady(): Promise<Parts> {
+  const parts = makeNode();
+  parts.node.start();
+  await settle();
+  ok(parts.node.isReady);
+  return parts;
+}
+
+/** A log with entries of an earlier life behind the genesis, all of them committed. */
+function usedLog(payloads: readonly Uint8Array[]): MemoryLog {
+  const log = new MemoryLog();
+  const entries = payloads.map((payload, place) => memoryEntry(2 + place, { payload }));
+  const commit = logIndex(1 + payloads.length);
+  log.append({ entries, hardState: { term: term(1), vote: nodeId(1), commit } });
+  log.recover();
+  return log;
+}
+
+async function pass(clock: FakeClock, byMs: number): Promise<void> {
+  for (let ms = 0; ms < byMs; ms += TICK_MS) {
+    clock.advance(TICK_MS);
+    await settle();
+  }
+}
+
+/** What became of a promise: empty while nothing has. */
+function fateOf(promise: Promise<unknown>): string[] {
+  const fates: string[] = [];
+  promise.then(() => fates.push("done"), (error) => fates.push(error.code ?? String(error)));
+  return fates;
+}
+
+Deno.test("Node.write() is answered once its entry is durable and applied, and not before", async () => {
+  const { node, log, stateMachine } = await startReady();
+  log.hang();
+  const fate = fateOf(node.write(writePayload(), 0));
+  await settle();
+  deepStrictEqual([fate, stateMachine.applied.index], [[], 2]);
+  stateMachine.hold();
+  log.recover();
+  await settle();
+  deepStrictEqual(fate, []);
+  stateMachine.release();
+  await settle();
+  deepStrictEqual([fate, stateMachine.applied.index], [["done"], 3]);
+});
+
+Deno.test("Node is ready only once an entry of its own term is applied (E4)", async () => {
+  const { node, stateMachine } = makeNode();
+  stateMachine.hold();
+  node.start();
+  await settle();
+  deepStrictEqual([node.isLeader, node.isReady], [true, false]);
+  stateMachine.release();
+  await settle();
+  ok(node.isReady);
+});
+
+Deno.test("Node.barrier() is shared by reads that wait for its turn, and by none that come later (A5)", async () => {
+  const { node, log } = await startReady();
+  log.hang();
+  node.write(writePayload(), 0);
+  await settle();
+  const early = [node.barrier(), node.barrier()];
+  log.recover();
+  await settle();
+  const late = node.barrier();
+  deepStrictEqual(await Promise.all([...early, late]), [4, 4, 5].map(logIndex));
+});
+
+Deno.test("Node.barrier() that was refused is not shared with reads that come later", async () => {
+  const { node } = makeNode();
+  await rejects(node.barrier(), { code: "not_leader" });
+  node.start();
+  await settle();
+  strictEqual(await node.barrier(), 3);
+  const huge = new Uint8Array(PROPOSALS_IN_FLIGHT_BYTES_MAX);
+  huge.set(writePayload());
+  const write = node.write(huge, 0);
+  await rejects(node.barrier(), { code: "overloaded" });
+  await write;
+  strictEqual(await node.barrier(), 5);
+});
+
+Deno.test("Node.confirmRead() waits for what is committed, and ends at its deadline when apply stands still", async () => {
+  const { node, stateMachine, clock } = await startReady();
+  stateMachine.hold();
+  node.write(writePayload(), 0);
+  await settle();
+  const [short, long] = [fateOf(node.confirmRead(1_000)), fateOf(node.confirmRead(60_000))];
+  await pass(clock, 900);
+  deepStrictEqual([short, long], [[], []]);
+  await pass(clock, 200);
+  deepStrictEqual([short, long], [["timeout"], []]);
+  stateMachine.release();
+  await settle();
+  deepStrictEqual(long, ["done"]);
+});
+
+Deno.test("Node.confirmRead() ends at its deadline when nothing of the leader's term gets committed", async () => {
+  const { node, log, clock } = makeNode();
+  log.hang();
+  node.start();
+  await settle();
+  // The vote is durable, and the first entry of the term is not.
+  log.recover();
+  log.isFull = true;
+  await settle();
+  ok(node.isLeader);
+  const fate = fateOf(node.confirmRead(1_000));
+  await pass(clock, 900);
+  deepStrictEqual(fate, []);
+  await pass(clock, 200);
+  deepStrictEqual(fate, ["timeout"]);
+});
+
+Deno.test("Node proposes a verdict on an entry that parks, and goes on when it stands in the log (A4)", async () => {
+  for (const ends of [true, false]) {
+    const { node, stateMachine } = await startReady();
+    stateMachine.parks.add(3);
+    stateMachine.endsParked = ends;
+    const fates = [fateOf(node.write(writePayload(), 0)), fateOf(node.write(writePayload(), 0))];
+    await settle();
+    deepStrictEqual(stateMachine.verdicts, [ends ? "run 3" : "void 3"]);
+    deepStrictEqual([fates, stateMachine.tryCount], [[["done"], ["done"]], 1]);
+  }
+});
+
+Deno.test("Node finds a verdict in its log again after a start, and tries nothing (A4)", async () => {
+  const log = usedLog([writePayload(), writePayload(), verdictPayload(2, "void")]);
+  await log.sync();
+  const stateMachine = new MemoryStateMachine(log);
+  stateMachine.parks.add(2);
+  const { node } = makeNode(log, stateMachine);
+  node.start();
+  await settle();
+  deepStrictEqual([stateMachine.verdicts, stateMachine.tryCount], [["void 2"], 0]);
+  ok(node.isReady);
+});
+
+Deno.test("Node that was killed between a parked entry and its verdict finds one after its start (A4)", async () => {
+  const log = usedLog([writePayload(), writePayload()]);
+  await log.sync();
+  const stateMachine = new MemoryStateMachine(log);
+  stateMachine.parks.add(2);
+  const { node, clock } = makeNode(log, stateMachine);
+  node.start();
+  await pass(clock, ELECTION_MS);
+  deepStrictEqual([stateMachine.verdicts, node.isReady], [["run 2"], true]);
+});
+
+Deno.test("Node gets its verdict through although as many writes wait as may (A4)", async () => {
+  const { node, stateMachine, clock } = await startReady();
+  stateMachine.parks.add(3);
+  const huge = new Uint8Array(PROPOSALS_IN_FLIGHT_BYTES_MAX);
+  huge.set(writePayload());
+  const fate = fateOf(node.write(huge, 0));
+  throws(() => node.loop.proposals.add({ ...unheard(), payload: new Uint8Array(1) }), {
+    code: "overloaded",
+  });
+  await pass(clock, 200);
+  deepStrictEqual([stateMachine.verdicts, fate], [["run 3"], ["done"]]);
+});
+
+Deno.test("Node whose verdict was refused tries again, traffic or not (A4)", async () => {
+  const { node, log, stateMachine, clock } = await startReady();
+  stateMachine.parks.add(3);
+  const trial = Promise.withResolvers<{ readonly ended: boolean; readonly reason: string }>();
+  stateMachine.tryParked = () => {
+    stateMachine.tryCount += 1;
+    return stateMachine.tryCount === 1
+      ? trial.promise
+      : Promise.resolve({ ended: true, reason: "" });
+  };
+  node.write(writePayload(), 0);
+  await settle();
+  // The log is busy for longer than a proposal may wait.
+  log.hang();
+  const inTheWay = fateOf(node.write(writePayload(), 0));
+  await settle();
+  trial.resolve({ ended: true, reason: "" });
+  await pass(clock, 10_100);
+  deepStrictEqual([stateMachine.verdicts, inTheWay], [[], []]);
+  log.recover();
+  await pass(clock, 200);
+  deepStrictEqual([stateMachine.verdicts, inTheWay], [["run 3"], ["done"]]);
+});
+
+Deno.test("Node.assertWritable() refuses while the state has no room, and accepts again when it has (A3)", async () => {
+  const { node, stateMachine, clock } = await startReady();
+  stateMachine.isFull = true;
+  const fate = fateOf(node.write(writePayload(), 0));
+  await settle();
+  throws(() => node.assertWritable(), { code: "disk_full" });
+  await pass(clock, 1_000);
+  deepStrictEqual(fate, []);
+  stateMachine.isFull = false;
+  await pass(clock, 300);
+  deepStrictEqual(fate, ["done"]);
+  node.assertWritable();
+  deepStrictEqual(stateMachine.entries.map(({ index }) => index), [2, 3]);
+});
+
+Deno.test("Node.stop() ends although the log finds no room, and says that such writes are unknown", async () => {
+  const { node, log, clock } = await startReady();
+  log.isFull = true;
+  const fate = fateOf(node.write(writePayload(), 0));
+  await settle();
+  throws(() => node.assertWritable(), { code: "disk_full" });
+  const snapshot = fateOf(node.snapshot(undefined));
+  const stopped = fateOf(node.stop());
+  await pass(clock, 500);
+  deepStrictEqual([stopped, fate, snapshot], [["done"], ["outcome_unknown"], ["disk_full"]]);
+  strictEqual(log.lastIndex, 2);
+});
+
+Deno.test("Node.stop() refuses what was not proposed, and says of the rest that it is unknown", async () => {
+  const { node, log, stateMachine } = await startReady();
+  stateMachine.hold();
+  const applying = fateOf(node.write(writePayload(), 0));
+  await settle();
+  log.hang();
+  const syncing = fateOf(node.write(writePayload(), 0));
+  await settle();
+  const queued = fateOf(node.write(writePayload(), 0));
+  const stopped = node.stop();
+  log.recover();
+  await stopped;
+  await settle();
+  deepStrictEqual([applying, syncing, queued], [
+    ["outcome_unknown"],
+    ["outcome_unknown"],
+    ["not_ready"],
+  ]);
+});
+
+/** A proposal of which nobody hears. */
+function unheard(): {
+  readonly format: 0;
+  readonly queueDeadlineMs: number;
+  readonly deadlineMs: number;
+  readonly resolve: () => void;
+  readonly reject: () => void;
+} {
+  return { format: 0, queueDeadlineMs: 1, deadlineMs: 1, resolve: () => {}, reject: () => {} };
+}
