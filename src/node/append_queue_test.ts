@@ -147,3 +147,30 @@ Deno.test("AppendQueue.runExclusive() runs between two writes and hands its fail
   deepStrictEqual(order, ["append 1/1", "sync"]);
   strictEqual(log.calls[2], "append 2/1");
 });
+
+Deno.test("AppendQueue.stop() drops what finds no room, and nothing follows it into the log", async () => {
+  const { log, queue, clock, fates, work } = setUp();
+  log.fullTimes = 2;
+  queue.add(work([entry(1)]));
+  const marker = queue.runExclusive(() => Promise.resolve());
+  queue.stop();
+  const idle = queue.untilIdle();
+  clock.advance(250);
+  await rejects(marker, { code: "disk_full" });
+  await idle;
+  queue.add(work([entry(2)]));
+  await rejects(queue.runExclusive(() => Promise.resolve()), { code: "disk_full" });
+  deepStrictEqual([log.calls, fates], [[], []]);
+});
+
+Deno.test("AppendQueue.stop() still writes what finds room", async () => {
+  const { log, queue, fates, work } = setUp();
+  queue.add(work([entry(1)]));
+  queue.add(work([entry(2)]));
+  queue.stop();
+  log.syncs[0]?.resolve();
+  await settle();
+  log.syncs[1]?.resolve();
+  await queue.untilIdle();
+  deepStrictEqual(fates, ["durable 1", "durable 2"]);
+});

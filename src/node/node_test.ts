@@ -6,7 +6,9 @@ import { logIndex, nodeId, term } from "../base/ids.ts";
 import { PROPOSALS_IN_FLIGHT_BYTES_MAX } from "../base/limits.ts";
 import { FakeClock } from "../os/fake_clock.ts";
 import { productionConfig } from "../raft/config.ts";
+import { encodeConfiguration } from "../raft/configuration.ts";
 import { Node } from "./node.ts";
+import type { PeersPort } from "./ports.ts";
 import {
   memoryEntry,
   MemoryLog,
@@ -16,6 +18,13 @@ import {
   writePayload,
 } from "./testing.ts";
 
+const THREE = encodeConfiguration({
+  voters: [nodeId(1), nodeId(2), nodeId(3)],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  autoLeave: false,
+});
 const TICK_MS = 50;
 /** Longer than any election timeout. */
 const ELECTION_MS = 2_000;
@@ -30,6 +39,7 @@ interface Parts {
 function makeNode(
   log = new MemoryLog(),
   stateMachine = new MemoryStateMachine(log),
+  peers?: PeersPort,
 ): Parts {
   const clock = new FakeClock();
   const node = new Node({
@@ -39,7 +49,7 @@ function makeNode(
     stateMachine: stateMachine.port,
     clock,
     entropy: { bytes: (count) => new Uint8Array(count), below: () => 0 },
-    peers: undefined,
+    peers,
     policy: { entriesMin: 1e9, bytesMin: 0, intervalMs: 1e9, trailingEntries: 0 },
     applyTimeoutMs: 10_000,
     onFatal: (error) => {
@@ -283,6 +293,41 @@ Deno.test("Node.stop() refuses what was not proposed, and says of the rest that 
     ["outcome_unknown"],
     ["not_ready"],
   ]);
+});
+
+Deno.test("Node.snapshot() of a follower records no commit index of entries that the log has not taken yet", async () => {
+  const log = new MemoryLog();
+  const stateMachine = new MemoryStateMachine(log);
+  stateMachine.applied = { ...stateMachine.applied, configuration: THREE };
+  const peers = { send: () => {}, snapshotToSend: () => undefined } as unknown as PeersPort;
+  const { node } = makeNode(log, stateMachine, peers);
+  node.start();
+  const append = (index: number, commit: number): void =>
+    node.loop.receive({
+      kind: "append",
+      from: nodeId(2),
+      to: nodeId(1),
+      term: term(2),
+      prevIndex: logIndex(index - 1),
+      prevTerm: term(index === 2 ? 1 : 2),
+      entries: [{ ...memoryEntry(index, { term: 2 }), size: 1 }],
+      commit: logIndex(commit),
+    });
+  append(2, 2);
+  await settle();
+  log.hang();
+  append(3, 2);
+  await settle();
+  const snapshot = node.snapshot(undefined);
+  await settle();
+  append(4, 4);
+  await settle();
+  deepStrictEqual(log.calls, []);
+  log.recover();
+  ok(await snapshot);
+  await settle();
+  deepStrictEqual(log.calls[0], "marker 2");
+  deepStrictEqual([log.lastIndex, stateMachine.applied.index], [4, 4]);
 });
 
 /** A proposal of which nobody hears. */

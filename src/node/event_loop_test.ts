@@ -1,0 +1,225 @@
+/**
+ * The loop of a follower, with the real engine: what it takes from a leader's messages into log and
+ * state, and in which order.
+ */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { logIndex, nodeId, term } from "../base/ids.ts";
+import { FakeClock } from "../os/fake_clock.ts";
+import { type ConfChangeSingle, encodeConfChange } from "../raft/conf_change.ts";
+import { productionConfig } from "../raft/config.ts";
+import { decodeConfiguration, encodeConfiguration } from "../raft/configuration.ts";
+import type { Message } from "../raft/message.ts";
+import type { ConfState, Entry } from "../raft/types.ts";
+import { EventLoop } from "./event_loop.ts";
+import type { LogMarker, PeersPort } from "./ports.ts";
+import {
+  memoryEntry,
+  MemoryLog,
+  MemoryStateMachine,
+  settle,
+  verdictPayload,
+  writePayload,
+} from "./testing.ts";
+
+const THREE: ConfState = configuration(1, 2, 3);
+
+function configuration(...voters: number[]): ConfState {
+  return {
+    voters: voters.map(nodeId),
+    votersOutgoing: [],
+    learners: [],
+    learnersNext: [],
+    autoLeave: false,
+  };
+}
+
+interface Follower {
+  readonly loop: EventLoop;
+  readonly log: MemoryLog;
+  readonly stateMachine: MemoryStateMachine;
+  readonly sent: Message[];
+  readonly missing: number[];
+}
+
+/** Node 1 of three, on a log that may have entries already. */
+function startFollower(log = new MemoryLog()): Follower {
+  const stateMachine = new MemoryStateMachine(log);
+  stateMachine.applied = {
+    ...stateMachine.applied,
+    configuration: encodeConfiguration(THREE),
+  };
+  const sent: Message[] = [];
+  const missing: number[] = [];
+  const peers: PeersPort = {
+    send: (message) => void sent.push(message),
+    snapshotToSend: () => undefined,
+    stage: (snapshot) => Promise.resolve(markerAt(snapshot)),
+    activate: (marker) => {
+      stateMachine.applied = { ...stateMachine.applied, index: marker.index, term: marker.term };
+      return Promise.resolve();
+    },
+  };
+  const loop = new EventLoop({
+    config: productionConfig(nodeId(1)),
+    log,
+    hardState: log.hardState,
+    stateMachine: stateMachine.port,
+    clock: new FakeClock(),
+    entropy: { bytes: (count) => new Uint8Array(count), below: () => 0 },
+    peers,
+    listener: {
+      onApplied: () => {},
+      onReadIndex: () => {},
+      onRoleChanged: () => {},
+      onVerdictMissing: ({ index }) => missing.push(index),
+      onTick: () => {},
+      onFatal: (error) => {
+        throw error;
+      },
+    },
+  });
+  loop.start();
+  return { loop, log, stateMachine, sent, missing };
+}
+
+function markerAt(snapshot: { readonly index: LogMarker["index"] }): LogMarker {
+  return {
+    index: snapshot.index,
+    term: term(2),
+    entryChain: "",
+    configuration: encodeConfiguration(THREE),
+    generation: 2,
+  };
+}
+
+function entriesOf(
+  from: number,
+  entryTerm: number,
+  contents: readonly (Uint8Array | ConfChangeSingle)[],
+): Entry[] {
+  return contents.map((content, place) => {
+    const isChange = !(content instanceof Uint8Array);
+    const payload = isChange
+      ? encodeConfChange({
+        form: "joint",
+        transition: "auto",
+        changes: [content],
+        context: new Uint8Array(),
+      })
+      : content;
+    const { index, term } = memoryEntry(from + place, { term: entryTerm });
+    return {
+      index,
+      term,
+      kind: isChange ? "conf_change" : "normal",
+      size: payload.length,
+      payload,
+    };
+  });
+}
+
+/** AppendEntries of node 2. */
+function append(options: {
+  readonly term: number;
+  readonly prev: readonly [index: number, term: number];
+  readonly entries: readonly Entry[];
+  readonly commit: number;
+}): Message {
+  const [prevIndex, prevTerm] = options.prev;
+  return {
+    kind: "append",
+    from: nodeId(2),
+    to: nodeId(1),
+    term: term(options.term),
+    prevIndex: logIndex(prevIndex),
+    prevTerm: term(prevTerm),
+    entries: options.entries,
+    commit: logIndex(options.commit),
+  };
+}
+
+function accepted(sent: readonly Message[]): number[] {
+  return sent.flatMap((each) => each.kind === "append_response" ? [each.index] : []);
+}
+
+Deno.test("EventLoop acknowledges and applies nothing before it is on its own disk (D1)", async () => {
+  const { loop, log, stateMachine, sent } = startFollower();
+  log.hang();
+  const entries = entriesOf(2, 2, [writePayload(), writePayload()]);
+  loop.receive(append({ term: 2, prev: [1, 1], entries, commit: 3 }));
+  await settle();
+  deepStrictEqual([accepted(sent), stateMachine.applied.index], [[], 1]);
+  log.recover();
+  await settle();
+  deepStrictEqual([accepted(sent), stateMachine.applied.index], [[3], 3]);
+});
+
+Deno.test("EventLoop obeys no verdict of an older leader whose entry is about to be replaced (A4)", async () => {
+  const log = new MemoryLog();
+  const { commit } = log.hardState;
+  const old = [memoryEntry(2), memoryEntry(3, { payload: verdictPayload(2, "void") })];
+  log.append({ entries: old, hardState: { term: term(1), vote: nodeId(2), commit } });
+  await log.sync();
+  const { loop, stateMachine, missing } = startFollower(log);
+  stateMachine.parks.add(2);
+  loop.receive(append({ term: 2, prev: [2, 1], entries: [], commit: 2 }));
+  await settle();
+  deepStrictEqual(missing.at(-1), 2);
+  // The vote in a term that comes to nothing keeps the disk busy while the entries are replaced.
+  log.hang();
+  loop.receive({
+    kind: "vote_request",
+    ballot: "vote",
+    from: nodeId(3),
+    to: nodeId(1),
+    term: term(3),
+    lastIndex: logIndex(3),
+    lastTerm: term(1),
+    isTransfer: true,
+    commit: logIndex(0),
+    commitTerm: term(0),
+  });
+  await settle();
+  const entries = entriesOf(3, 4, [writePayload(), verdictPayload(2, "run")]);
+  loop.receive(append({ term: 4, prev: [2, 1], entries, commit: 4 }));
+  await settle();
+  deepStrictEqual(stateMachine.verdicts, []);
+  log.recover();
+  await settle();
+  deepStrictEqual([stateMachine.verdicts, stateMachine.applied.index], [["run 2"], 4]);
+});
+
+Deno.test("EventLoop stores with each change the configuration that it leads to, though they come together (D2)", async () => {
+  const { loop, stateMachine } = startFollower();
+  const entries = entriesOf(2, 2, [
+    { type: "add_learner", nodeId: nodeId(4) },
+    writePayload(),
+    { type: "add_voter", nodeId: nodeId(4) },
+    { type: "remove", nodeId: nodeId(3) },
+  ]);
+  loop.receive(append({ term: 2, prev: [1, 1], entries, commit: 5 }));
+  await settle();
+  const stored = stateMachine.entries.flatMap(({ configuration }) =>
+    configuration === undefined ? [] : [decodeConfiguration(configuration)]
+  );
+  deepStrictEqual(stored.map((each) => [each?.voters, each?.learners]), [
+    [[1, 2, 3], [4]],
+    [[1, 2, 3, 4], []],
+    [[1, 2, 4], []],
+  ]);
+  deepStrictEqual(loop.configuration, stored.at(-1));
+  deepStrictEqual(loop.raft.configuration, stored.at(-1));
+  strictEqual(stateMachine.batches.length, 3);
+});
+
+Deno.test("EventLoop writes entries that come with a snapshot behind it, before it acknowledges them (S2)", async () => {
+  const { loop, log, stateMachine, sent } = startFollower();
+  const snapshot = { index: logIndex(10), term: term(2), configuration: THREE };
+  loop.receive({ kind: "snapshot", from: nodeId(2), to: nodeId(1), term: term(2), snapshot });
+  const entries = entriesOf(11, 2, [writePayload(), writePayload()]);
+  loop.receive(append({ term: 2, prev: [10, 2], entries, commit: 12 }));
+  await settle();
+  deepStrictEqual(log.calls, ["marker 10"]);
+  deepStrictEqual([log.firstIndex, log.lastIndex, stateMachine.applied.index], [11, 12, 12]);
+  ok(accepted(sent).includes(12));
+});

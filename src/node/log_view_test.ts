@@ -1,0 +1,85 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { logIndex, nodeId, term } from "../base/ids.ts";
+import type { EntriesAnswer } from "../raft/log_storage.ts";
+import { EntryTail } from "./entry_tail.ts";
+import { LogView } from "./log_view.ts";
+import { memoryEntry, MemoryLog } from "./testing.ts";
+
+/** A log of entries 2 to `last` in term 1, of which the tail in memory has nothing. */
+function setUp(last: number): { log: MemoryLog; view: LogView; tail: EntryTail } {
+  const log = new MemoryLog();
+  const tail = new EntryTail({ from: logIndex(last + 1), sizeBytesMax: 1_000_000 });
+  write(log, { from: 2, to: last + 1, entryTerm: 1 });
+  return { log, tail, view: new LogView({ log, tail, peers: undefined }) };
+}
+
+function write(
+  log: MemoryLog,
+  options: { readonly from: number; readonly to: number; readonly entryTerm: number },
+): void {
+  const entries = [];
+  for (let index = options.from; index < options.to; index++) {
+    entries.push(memoryEntry(index, { term: options.entryTerm }));
+  }
+  const hardState = { term: term(options.entryTerm), vote: nodeId(0), commit: logIndex(1) };
+  log.append({ entries, hardState });
+}
+
+function range(from: number, to: number): Parameters<LogView["entries"]>[0] {
+  return { from: logIndex(from), to: logIndex(to), sizeBytesMax: 1_000_000 };
+}
+
+function places(answer: EntriesAnswer): string {
+  return typeof answer === "string"
+    ? answer
+    : answer.map(({ index, term }) => `${index}/${term}`).join(" ");
+}
+
+Deno.test("LogView gives entries of the tail at once, and those on disk after a fetch", async () => {
+  const { log, view, tail } = setUp(4);
+  strictEqual(places(view.entries(range(2, 5))), "unavailable");
+  const wanted = view.takeWanted();
+  deepStrictEqual([wanted, view.takeWanted()], [range(2, 5), undefined]);
+  await view.fetch(range(2, 5));
+  strictEqual(places(view.entries(range(2, 5))), "2/1 3/1 4/1");
+  write(log, { from: 5, to: 6, entryTerm: 1 });
+  tail.add([memoryEntry(5)]);
+  strictEqual(places(view.entries(range(5, 6))), "5/1");
+  strictEqual(log.readCount, 1);
+});
+
+Deno.test("LogView says what is compacted", () => {
+  const { log, view } = setUp(9);
+  log.entries = log.entries.slice(3);
+  log.firstIndex = logIndex(5);
+  strictEqual(view.entries(range(4, 6)), "compacted");
+  deepStrictEqual([view.takeWanted(), view.firstIndex, view.lastIndex], [undefined, 5, 9]);
+});
+
+Deno.test("LogView gives no entry that was replaced since it was read back (Raft figure 7)", async () => {
+  const { log, view } = setUp(6);
+  await view.fetch(range(2, 7));
+  write(log, { from: 4, to: 8, entryTerm: 2 });
+  strictEqual(places(view.entries(range(4, 8))), "unavailable");
+  await view.fetch(range(2, 8));
+  strictEqual(places(view.entries(range(2, 8))), "2/1 3/1 4/2 5/2 6/2 7/2");
+});
+
+Deno.test("LogView.fetch() asks for nothing that the log has lost since", async () => {
+  const { log, view } = setUp(9);
+  write(log, { from: 4, to: 5, entryTerm: 2 });
+  await view.fetch(range(3, 10));
+  strictEqual(places(view.entries(range(3, 5))), "3/1 4/2");
+  await view.fetch(range(6, 10));
+  strictEqual(log.readCount, 1);
+});
+
+Deno.test("LogView.dropBefore() forgets what is applied, skipTo() what a snapshot replaced", async () => {
+  const { view, tail } = setUp(6);
+  await view.fetch(range(2, 7));
+  view.dropBefore(logIndex(4));
+  strictEqual(places(view.entries(range(2, 7))), "unavailable");
+  strictEqual(places(view.entries(range(4, 7))), "4/1 5/1 6/1");
+  view.skipTo(logIndex(20));
+  deepStrictEqual([tail.from, tail.to], [21, 21]);
+});
