@@ -31,7 +31,7 @@ export class Compaction {
   readonly #stateMachine: StateMachinePort;
   readonly #clock: Clock;
   readonly #policy: CompactionPolicy;
-  readonly #saveMarker: (marker: LogPort["marker"]) => Promise<void>;
+  readonly #saveMarker: (marker: LogPort["marker"]) => Promise<boolean>;
   readonly #onFatal: (error: unknown) => void;
   #timer: Timer | undefined;
   #running: Promise<boolean> | undefined;
@@ -45,8 +45,11 @@ export class Compaction {
     readonly stateMachine: StateMachinePort;
     readonly clock: Clock;
     readonly policy: CompactionPolicy;
-    /** Writes the marker between two appends (rule D6: the log is not touched during an fsync). */
-    readonly saveMarker: (marker: LogPort["marker"]) => Promise<void>;
+    /**
+     * Writes the marker between two appends (rule D6: the log is not touched during an fsync). False: a
+     * newer one came from elsewhere, and nothing was written.
+     */
+    readonly saveMarker: (marker: LogPort["marker"]) => Promise<boolean>;
     readonly onFatal: (error: unknown) => void;
   }) {
     this.#log = options.log;
@@ -109,7 +112,7 @@ export class Compaction {
   async #snapshot(trailingEntries: number): Promise<boolean> {
     if (this.#stateMachine.applied.index <= this.#log.marker.index) return false;
     const marker = await this.#stateMachine.snapshot();
-    await this.#saveMarker(marker);
+    if (!(await this.#saveMarker(marker))) return false;
     await this.#log.purge(logIndex(Math.max(0, marker.index - trailingEntries)));
     await this.#stateMachine.releaseGenerations(marker.generation);
     this.#sizeAtMarker = this.#log.sizeBytes;

@@ -30,7 +30,10 @@ function setUp(applied: number, policy: Partial<CompactionPolicy> = {}): Parts {
     stateMachine: stateMachine.port,
     clock,
     policy: { ...POLICY, ...policy },
-    saveMarker: (marker) => log.saveMarker({ marker, hardState: log.hardState }),
+    saveMarker: async (marker) => {
+      await log.saveMarker({ marker, hardState: log.hardState });
+      return true;
+    },
     onFatal: (error) => fatal.push(error),
   });
   return { compaction, log, stateMachine, clock, fatal };

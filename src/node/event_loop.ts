@@ -116,7 +116,9 @@ export class EventLoop {
     this.#entropy = options.entropy;
     this.#listener = options.listener;
     this.#peers = options.peers;
-    this.#hardState = options.hardState;
+    // The state may be ahead of the commit index that was logged (rule D2).
+    const commit = logIndex(Math.max(options.hardState.commit, stateMachine.applied.index));
+    this.#hardState = { ...options.hardState, commit };
     const configuration = decodeConfiguration(stateMachine.applied.configuration);
     assert(configuration !== undefined, "EventLoop: the state holds no configuration");
     this.#configuration = configuration;

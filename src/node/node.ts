@@ -85,11 +85,7 @@ export class Node {
       stateMachine,
       clock,
       policy,
-      saveMarker: (marker) => {
-        // As of what is before it in the queue: what comes meanwhile may commit entries not yet written.
-        const { appendQueue, hardState } = this.#loop;
-        return appendQueue.runExclusive(() => log.saveMarker({ marker, hardState }));
-      },
+      saveMarker: (marker) => this.#saveMarker(marker),
       onFatal,
     });
   }
@@ -231,6 +227,20 @@ export class Node {
     this.#waits.abandon(stopped);
     for (const waits of this.#reads.values()) for (const wait of waits) wait.reject(stopped);
     this.#reads.clear();
+  }
+
+  /** @returns false when a snapshot from the leader was installed meanwhile: its marker is ahead. */
+  async #saveMarker(marker: LogPort["marker"]): Promise<boolean> {
+    const { log } = this.#options;
+    // As of what is before it in the queue: what comes meanwhile may commit entries not yet written.
+    const { appendQueue, hardState } = this.#loop;
+    let isSaved = false;
+    await appendQueue.runExclusive(async () => {
+      if (marker.index <= log.marker.index) return;
+      await log.saveMarker({ marker, hardState });
+      isSaved = true;
+    });
+    return isSaved;
   }
 
   #gather(first: ReadWait): void {

@@ -166,7 +166,7 @@ export interface StateMachinePort {
    * the file into a new generation, disk mode only syncs (rule D3). The caller then records the marker.
    */
   snapshot(): Promise<SnapshotOutcome>;
-  /** After the marker is durable: generations other than this one may go. */
+  /** After the marker is durable: generations before this one may go. A newer one may be on its way in. */
   releaseGenerations(generation: number): Promise<void>;
   /** Facts for /status and /metrics. */
   stats(): Promise<StateMachineStats>;

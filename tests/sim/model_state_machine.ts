@@ -1,0 +1,340 @@
+/**
+ * The model behind the node's state machine port, on the simulated disk as SQLite would be.
+ * A generation is a file of states back to back, each whole and with its applied index inside, the
+ * last whole one counts. Disk mode appends one with every batch and syncs for a snapshot; RAM mode keeps
+ * the state in memory, which outlives the process but no power cut, and a snapshot is a new generation.
+ */
+import { FatalError, OperatingError } from "../../src/base/errors.ts";
+import { type LogIndex, logIndex } from "../../src/base/ids.ts";
+import type {
+  AppliedState,
+  ApplyEntry,
+  ApplyOutcome,
+  QueryOutcome,
+  SnapshotOutcome,
+  StateMachinePort,
+  StateMachineStats,
+} from "../../src/node/ports.ts";
+import { type File, type FileSystem, joinPath } from "../../src/os/file_system.ts";
+import type { Chance } from "./chance.ts";
+import {
+  appliedOf,
+  applyEntry,
+  decodeModelCommand,
+  decodeState,
+  encodeState,
+  type ModelState,
+  type Weight,
+} from "./model_state.ts";
+
+/** What the model needs of its process. */
+export interface ModelHost {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  readonly mode: "ram" | "disk";
+  readonly chance: Chance;
+  /** Runs `work` in simulated milliseconds, unless the process dies before. */
+  later(delayMs: number, work: () => void): void;
+  readonly nowMs: number;
+  /** A state is complete: entry by entry, in order. */
+  onApplied(entry: ApplyEntry, state: ModelState): void;
+  /** Memory that outlives the process. */
+  keepInMemory(state: ModelState): void;
+}
+
+/** See the file's header. */
+export class ModelStateMachine implements StateMachinePort {
+  readonly #host: ModelHost;
+  #state: ModelState;
+  #generation: number;
+  /** The largest number ever given to a generation here. */
+  #generationMax: number;
+  #file: File;
+  #fileEnd: number;
+  #durableIndex: LogIndex;
+  #busyUntilMs = 0;
+  #verdict: { readonly index: number; readonly isVoid: boolean } | undefined;
+  #parkedWeight: Weight = "light";
+
+  constructor(options: {
+    readonly host: ModelHost;
+    readonly state: ModelState;
+    readonly generation: number;
+    readonly generationMax: number;
+    readonly file: File;
+    readonly fileEnd: number;
+  }) {
+    this.#host = options.host;
+    this.#state = options.state;
+    this.#generation = options.generation;
+    this.#generationMax = options.generationMax;
+    this.#file = options.file;
+    this.#fileEnd = options.fileEnd;
+    this.#durableIndex = options.state.index;
+  }
+
+  /** Opens `generation`. @throws {FatalError} (65) when nothing whole is in it. */
+  static async open(host: ModelHost, generation: number): Promise<ModelStateMachine> {
+    const { fileSystem, directory } = host;
+    let generationMax = generation;
+    for (const name of await fileSystem.listFiles(directory)) {
+      if (Number(name) !== generation) await fileSystem.remove(joinPath(directory, name));
+      generationMax = Math.max(generationMax, Number(name));
+    }
+    const path = joinPath(directory, String(generation));
+    const file = fileSystem.openSync(path, "write");
+    const bytes = new Uint8Array(file.sizeSync());
+    file.readSync(bytes, 0);
+    let fileEnd = 0;
+    let state: ModelState | undefined;
+    for (let found = decodeState(bytes, 0); found !== undefined;) {
+      if (state !== undefined && found.state.index <= state.index) break;
+      state = found.state;
+      fileEnd += found.sizeBytes;
+      found = decodeState(bytes, fileEnd);
+    }
+    if (state === undefined) throw new FatalError(65, `Cannot open ${path}: no whole state in it`);
+    // What a dead process wrote may not be durable yet.
+    await file.syncData();
+    return new ModelStateMachine({ host, state, generation, generationMax, file, fileEnd });
+  }
+
+  /** Takes over what memory has kept. The caller has compared it with the log. */
+  reuse(state: ModelState): void {
+    this.#state = state;
+  }
+
+  /** The state as reads see it. */
+  get state(): ModelState {
+    return this.#state;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get applied(): AppliedState {
+    return appliedOf(this.#state);
+  }
+
+  get durableIndex(): LogIndex {
+    return this.#durableIndex;
+  }
+
+  apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome> {
+    return this.#inTurn(() => this.#apply(entries));
+  }
+
+  /** The writer's thread: one thing after the other, each after a while. */
+  #inTurn<T>(work: () => T): Promise<T> {
+    const { chance, nowMs } = this.#host;
+    const doneMs = Math.max(nowMs, this.#busyUntilMs) + chance.below(300) / 100;
+    this.#busyUntilMs = doneMs;
+    return new Promise((resolve, reject) => {
+      this.#host.later(doneMs - nowMs, () => {
+        try {
+          resolve(work());
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #apply(entries: readonly ApplyEntry[]): ApplyOutcome {
+    const results: (string | { readonly error: string } | undefined)[] = [];
+    const outcome = (more: Partial<ApplyOutcome>): ApplyOutcome => {
+      return {
+        appliedIndex: this.#state.index,
+        results,
+        parked: undefined,
+        diskFull: false,
+        ...more,
+      };
+    };
+    // Sent behind an entry at which the batch before stopped: it comes again.
+    if (entries[0]?.index !== this.#state.index + 1) return outcome({});
+    let state = this.#state;
+    const steps: { readonly entry: ApplyEntry; readonly state: ModelState }[] = [];
+    let parked: ApplyOutcome["parked"];
+    for (const entry of entries) {
+      if (this.#parks(entry)) {
+        this.#parkedWeight = decodeModelCommand(entry)?.weight ?? "light";
+        parked = { index: entry.index, timeoutMs: 100 };
+        break;
+      }
+      const isVoid = this.#verdict?.index === entry.index && this.#verdict.isVoid;
+      state = applyEntry(state, entry, { isVoid });
+      steps.push({ entry, state });
+    }
+    if (!this.#commit(state)) return outcome({ diskFull: true });
+    for (const step of steps) {
+      this.#host.onApplied(step.entry, step.state);
+      results.push(resultOf(step.entry));
+    }
+    this.#state = state;
+    if (this.#host.mode === "ram") this.#host.keepInMemory(state);
+    return outcome({ parked });
+  }
+
+  /**
+   * Rule A4: past the soft limit nobody commits without a verdict. No entry is near the limit: where one
+   * replica passes it and the leader does not, nothing in the node asks for a verdict.
+   */
+  #parks(entry: ApplyEntry): boolean {
+    const weight = decodeModelCommand(entry)?.weight ?? "light";
+    return weight !== "light" && this.#verdict?.index !== entry.index;
+  }
+
+  /** Disk mode: one commit with its index (rule A2). @returns false when the disk is full. */
+  #commit(state: ModelState): boolean {
+    if (this.#host.mode === "ram" || state === this.#state) return true;
+    const bytes = encodeState(state);
+    try {
+      this.#file.writeSync(bytes, this.#fileEnd);
+    } catch (error) {
+      if (error instanceof OperatingError && error.code === "disk_full") return false;
+      throw error;
+    }
+    this.#fileEnd += bytes.length;
+    return true;
+  }
+
+  tryParked(_index: LogIndex): Promise<{ readonly ended: boolean; readonly reason: string }> {
+    return this.#inTurn(() => {
+      // Only what nobody can have committed without a verdict may pass the hard limit.
+      const ended = this.#parkedWeight === "heavy" || this.#host.chance.happens(0.5);
+      return ended ? { ended, reason: "" } : { ended, reason: "too long" };
+    });
+  }
+
+  verdict(options: {
+    readonly index: LogIndex;
+    readonly verdict: "run" | "void";
+    readonly reason: string;
+  }): void {
+    this.#verdict = { index: options.index, isVoid: options.verdict === "void" };
+  }
+
+  query(): Promise<QueryOutcome> {
+    return Promise.resolve({ kind: "answer", results: "[]" });
+  }
+
+  cancelQuery(_id: number): void {
+    // Reads of the model look at `state` and do not wait.
+  }
+
+  encodeExecute(): Promise<Uint8Array | undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  async snapshot(): Promise<SnapshotOutcome> {
+    const state = await this.#inTurn(() => this.#state);
+    if (this.#host.mode === "ram") {
+      const generation = await this.#writeGeneration(encodeState(state));
+      this.#durableIndex = state.index;
+      return { ...appliedOf(state), generation };
+    }
+    const generation = this.#generation;
+    const path = joinPath(this.#host.directory, String(generation));
+    const handle = this.#host.fileSystem.openSync(path, "write");
+    await handle.syncData();
+    handle.close();
+    this.#durableIndex = logIndex(Math.max(this.#durableIndex, state.index));
+    return { ...appliedOf(state), generation };
+  }
+
+  /** A received state becomes a generation of its own (rule S2). */
+  async stage(bytes: Uint8Array): Promise<SnapshotOutcome> {
+    const found = decodeState(bytes, 0);
+    if (found === undefined) throw new FatalError(65, "Cannot stage a snapshot: it is damaged");
+    const generation = await this.#writeGeneration(bytes);
+    return { ...appliedOf(found.state), generation };
+  }
+
+  /** The state is that of `generation` from now on. */
+  activate(generation: number): ModelState {
+    const { fileSystem, directory } = this.#host;
+    const file = fileSystem.openSync(joinPath(directory, String(generation)), "write");
+    const bytes = new Uint8Array(file.sizeSync());
+    file.readSync(bytes, 0);
+    const found = decodeState(bytes, 0);
+    if (found === undefined) {
+      throw new FatalError(65, "Cannot activate a generation: it is damaged");
+    }
+    this.#file.close();
+    this.#file = file;
+    this.#fileEnd = found.sizeBytes;
+    this.#generation = generation;
+    this.#state = found.state;
+    this.#durableIndex = found.state.index;
+    this.#verdict = undefined;
+    if (this.#host.mode === "ram") this.#host.keepInMemory(found.state);
+    return found.state;
+  }
+
+  async releaseGenerations(generation: number): Promise<void> {
+    const { fileSystem, directory } = this.#host;
+    for (const name of await fileSystem.listFiles(directory)) {
+      if (Number(name) >= generation || Number(name) === this.#generation) continue;
+      await fileSystem.remove(joinPath(directory, name));
+    }
+  }
+
+  stats(): Promise<StateMachineStats> {
+    return Promise.resolve({
+      path: this.#host.directory,
+      mode: this.#host.mode,
+      databaseBytes: 512,
+      walBytes: 0,
+      sqliteVersion: "",
+      sqlitePinned: true,
+      compileOptions: [],
+      readers: 0,
+      queriesInFlight: 0,
+      lastWriteIndex: this.#state.index,
+      foreignKeys: false,
+    });
+  }
+
+  close(): Promise<void> {
+    this.#file.close();
+    return Promise.resolve();
+  }
+
+  async #writeGeneration(bytes: Uint8Array): Promise<number> {
+    const { fileSystem, directory } = this.#host;
+    this.#generationMax += 1;
+    const generation = this.#generationMax;
+    const path = joinPath(directory, String(generation));
+    await writeWhole(fileSystem, path, bytes);
+    await fileSystem.syncDirectory(directory);
+    return generation;
+  }
+}
+
+/** Writes and syncs a new file. A full disk leaves none. */
+export async function writeWhole(
+  fileSystem: FileSystem,
+  path: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  const file = fileSystem.createSync(path);
+  try {
+    file.writeSync(bytes, 0);
+    await file.sync();
+  } catch (error) {
+    if (!(error instanceof OperatingError)) throw error;
+    file.close();
+    fileSystem.removeSync(path);
+    throw error;
+  }
+  file.close();
+}
+
+function resultOf(entry: ApplyEntry): string | { readonly error: string } | undefined {
+  if (entry.format === undefined) return undefined;
+  const command = decodeModelCommand(entry);
+  if (command === undefined) return "";
+  return command.fails ? { error: `failed ${command.id}` } : String(command.id);
+}

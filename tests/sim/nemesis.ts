@@ -1,0 +1,316 @@
+/**
+ * Makes things go wrong, each kind at its own pace. Faults of the disk that lose data for good strike only
+ * as many voters as the cluster can do without; everything else may strike anybody at any time.
+ */
+import type { NodeId } from "../../src/base/ids.ts";
+import { runInBackground } from "../../src/base/background.ts";
+import { OperatingError } from "../../src/base/errors.ts";
+import type { Node } from "../../src/node/node.ts";
+import type { Chance } from "./chance.ts";
+import { DISK_BYTES, filesIn, LOG_DIRECTORY, type Machine, STATE_DIRECTORY } from "./machine.ts";
+import type { FaultRates } from "./swarm_options.ts";
+import type { World } from "./world.ts";
+
+/** Parts of a log segment and of a state file in which a flipped bit matters. */
+const FLIP_BYTES_MAX = 8192;
+
+/** See the file's header. */
+export class Nemesis {
+  readonly #world: World;
+  readonly #chance: Chance;
+  #isOver = false;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#chance = world.stream("nemesis");
+  }
+
+  /** Starts every kind of fault that the run has. */
+  begin(): void {
+    for (const [kind, fault] of Object.entries(this.#faults())) {
+      this.#repeat(this.#world.options.faults[kind as keyof FaultRates], fault);
+    }
+    if (this.#world.options.tellsDeath) this.#world.onDeath = (machine) => this.#tellDeath(machine);
+  }
+
+  /** No new faults; those under way end when `World` calms down. */
+  end(): void {
+    this.#isOver = true;
+    this.#world.onDeath = () => undefined;
+  }
+
+  #repeat(meanMs: number, fault: () => void): void {
+    if (meanMs === 0) return;
+    this.#world.timeline.after(this.#chance.waitMs(meanMs), () => {
+      if (this.#isOver) return;
+      fault();
+      this.#repeat(meanMs, fault);
+    });
+  }
+
+  #faults(): Partial<Record<keyof FaultRates, () => void>> {
+    return {
+      kill: () => this.#kill("exit"),
+      powerCut: () => this.#kill("power"),
+      diskCrash: () => this.#crashAtOperation(),
+      blackout: () => this.#blackout(),
+      gracefulStop: () => this.#stop(),
+      partition: () => this.#partition(),
+      oneWay: () => this.#oneWay(),
+      pause: () => this.#pause(),
+      clockJump: () => this.#jumpClock(),
+      slowDisk: () => this.#slowDisk(),
+      ioError: () => this.#failDisk(),
+      diskFull: () => this.#fillDisk(),
+      bitFlip: () => this.#flipBit(),
+      wipe: () => this.#wipe(),
+      rollback: () => this.#rollBack(),
+      forgetLeader: () => this.#forgetLeader(),
+      transfer: () => this.#transfer(),
+      snapshot: () => this.#takeSnapshot(),
+      snapshotRequest: () => this.#requestSnapshot(),
+    };
+  }
+
+  /** A machine with a process that has joined in; often the leader's, where faults matter most. */
+  #victim(): Machine | undefined {
+    if (this.#chance.happens(0.4)) {
+      const leader = this.#world.leader();
+      if (leader !== undefined) return leader.machine;
+    }
+    return this.#chance.pick(this.#world.running());
+  }
+
+  #kill(death: "exit" | "power"): void {
+    const victim = this.#victim();
+    if (victim === undefined) return;
+    this.#world.count("kills");
+    this.#world.kill(victim, death);
+  }
+
+  #crashAtOperation(): void {
+    const victim = this.#victim();
+    if (victim === undefined) return;
+    victim.crashAtOperation = victim.disk.operationCount + this.#chance.within(1, 20);
+  }
+
+  #blackout(): void {
+    this.#world.count("blackouts");
+    for (const machine of this.#world.machines.values()) {
+      if (this.#chance.happens(0.8)) this.#world.kill(machine, "power");
+    }
+  }
+
+  #stop(): void {
+    const { process } = this.#victim() ?? {};
+    if (process === undefined) return;
+    process.enter(() => {
+      this.#world.count("gracefulStops");
+      runInBackground(process.stop(), (error) => process.failed(error));
+    });
+  }
+
+  /** Two groups that do not hear each other. */
+  #partition(): void {
+    const ids = [...this.#world.machines.keys()];
+    const group = new Set(ids.filter(() => this.#chance.happens(0.5)));
+    this.#world.count("partitions");
+    this.#cutFor((from, to) => group.has(from) !== group.has(to));
+  }
+
+  /** Some links pass messages in one direction only, or a node can only speak, or only hear. */
+  #oneWay(): void {
+    const ids = [...this.#world.machines.keys()];
+    const victim = this.#chance.pick(ids);
+    const style = this.#chance.below(3);
+    const links = new Set(
+      ids.flatMap((from) => ids.map((to) => from * 4096 + to))
+        .filter(() => this.#chance.happens(0.2)),
+    );
+    this.#world.count("oneWayPartitions");
+    this.#cutFor((from, to) => {
+      if (style === 0) return from === victim;
+      if (style === 1) return to === victim;
+      return links.has(from * 4096 + to);
+    });
+  }
+
+  #cutFor(isCut: (from: NodeId, to: NodeId) => boolean): void {
+    const { network, machines, timeline, trace } = this.#world;
+    const links: (readonly [from: NodeId, to: NodeId])[] = [];
+    for (const from of machines.keys()) {
+      for (const to of machines.keys()) if (from !== to && isCut(from, to)) links.push([from, to]);
+    }
+    for (const [from, to] of links) network.cut(from, to);
+    trace.note("cut", 0, [links.length], () => links.map(([a, b]) => `${a}>${b}`).join(" "));
+    timeline.after(this.#chance.within(100, 6000), () => {
+      for (const [from, to] of links) network.heal(from, to);
+      trace.note("healed", 0, [links.length]);
+    });
+  }
+
+  #pause(): void {
+    const { process } = this.#victim() ?? {};
+    if (process === undefined) return;
+    const pauseMs = this.#chance.within(100, 5000);
+    this.#world.count("pauses");
+    this.#world.trace.note("pause", process.machine.id, [pauseMs]);
+    process.pausedUntilMs = this.#world.timeline.nowMs + pauseMs;
+  }
+
+  #jumpClock(): void {
+    const { process } = this.#victim() ?? {};
+    if (process === undefined) return;
+    this.#world.count("clockJumps");
+    process.clock.wallOffsetMs += this.#chance.within(-86_400_000, 86_400_000);
+  }
+
+  #slowDisk(): void {
+    const victim = this.#victim();
+    if (victim === undefined) return;
+    this.#world.count("slowDisks");
+    victim.slowUntilMs = this.#world.timeline.nowMs + this.#chance.within(500, 8000);
+  }
+
+  #failDisk(): void {
+    const victim = this.#victim();
+    if (victim === undefined) return;
+    victim.ioErrorsUntilMs = this.#world.timeline.nowMs + this.#chance.within(10, 1000);
+  }
+
+  #fillDisk(): void {
+    const victim = this.#victim();
+    if (victim?.process === undefined) return;
+    const { disk } = victim;
+    const usedBytes = disk.capacityBytes - disk.roomToGrow();
+    disk.capacityBytes = usedBytes + this.#chance.below(10_000);
+    this.#world.count("fullDisks");
+    this.#world.trace.note("disk_full", victim.id, [disk.capacityBytes]);
+    this.#world.timeline.after(this.#chance.within(500, 8000), () => {
+      // A crash may have made another object of the disk.
+      victim.disk.capacityBytes = DISK_BYTES;
+    });
+  }
+
+  /** A machine that may be lost for good; undefined when the cluster cannot do without one now. */
+  #expendable(): Machine | undefined {
+    const victim = this.#chance.pick([...this.#world.machines.values()]);
+    if (victim === undefined || victim.isLost || victim.isSuspect) return undefined;
+    return this.#world.mayLose(victim) ? victim : undefined;
+  }
+
+  #flipBit(): void {
+    const victim = this.#expendable();
+    if (victim === undefined) return;
+    victim.isSuspect = true;
+    this.#world.kill(victim, "power");
+    this.#world.count("bitFlips");
+    const directory = this.#chance.happens(0.7) ? LOG_DIRECTORY : STATE_DIRECTORY;
+    const { disk } = victim;
+    const path = this.#chance.pick(filesIn(disk, directory));
+    if (path === undefined) return;
+    const bytes = disk.contentOf(path);
+    const at = this.#chance.below(Math.min(bytes.length, FLIP_BYTES_MAX) || 1);
+    if (at >= bytes.length) return;
+    bytes[at] = (bytes[at] ?? 0) ^ 1 << this.#chance.below(8);
+    disk.replaceContent(path, bytes);
+    this.#world.trace.note("bit_flip", victim.id, [at], () => `${path} at ${at}`);
+  }
+
+  #wipe(): void {
+    const victim = this.#expendable();
+    if (victim === undefined) return;
+    this.#world.count("wipes");
+    this.#world.trace.note("wiped", victim.id);
+    victim.isLost = true;
+    this.#world.kill(victim, "power");
+  }
+
+  /** First a copy is taken; later the disk is put back to it. */
+  #rollBack(): void {
+    const copied = this.#chance.pick([...this.#world.machines.values()]);
+    if (copied !== undefined && copied.copy === undefined) {
+      copied.copy = copied.disk.clone();
+      return;
+    }
+    const victim = this.#expendable();
+    if (victim?.copy === undefined) return;
+    this.#world.count("rollbacks");
+    this.#world.trace.note("rolled_back", victim.id);
+    victim.isLost = true;
+    victim.isRolledBack = true;
+    this.#world.kill(victim, "power");
+    victim.disk = victim.copy.afterPowerCut(() => 0);
+    victim.ram = undefined;
+  }
+
+  /** Evidence of a dead leader that is false (rule E2): nothing may break, whatever it says. */
+  #forgetLeader(): void {
+    const { process } = this.#victim() ?? {};
+    process?.enter((node) => {
+      this.#world.count("falseEvidence");
+      this.#world.trace.note("forget_leader", process.machine.id);
+      node.loop.raft.forgetLeader();
+    });
+    if (this.#chance.happens(0.5)) process?.enter((node) => node.loop.raft.campaign());
+  }
+
+  /** A process has died, and those that were connected to it notice, each after a while. */
+  #tellDeath(dead: Machine): void {
+    const { nodes } = { nodes: this.#world.running() };
+    for (const [rank, machine] of nodes.entries()) {
+      const { process } = machine;
+      const delayMs = this.#chance.within(1, 60);
+      process?.plan(delayMs, () => {
+        const { node } = process;
+        if (node === undefined || dead.process !== undefined) return;
+        if (node.loop.raft.leader !== dead.id || machine.id === dead.id) return;
+        this.#world.count("leadersForgotten");
+        this.#world.trace.note("leader_dead", machine.id, [dead.id]);
+        node.loop.raft.forgetLeader();
+        process.plan(rank * 100 + this.#chance.below(50), () => {
+          if (node.loop.raft.leader === 0) node.loop.raft.campaign();
+        });
+      });
+    }
+  }
+
+  #transfer(): void {
+    const leader = this.#world.leader();
+    const to = this.#chance.pick(leader?.node?.loop.raft.configuration.voters ?? []);
+    if (to === undefined) return;
+    leader?.enter((node) => {
+      this.#world.count("transfers");
+      this.#world.trace.note("transfer", leader.machine.id, [to]);
+      node.loop.raft.transferLeadership(to);
+    });
+  }
+
+  #takeSnapshot(): void {
+    const { process } = this.#victim() ?? {};
+    process?.enter((node) => {
+      this.#world.count("snapshotsTaken");
+      runInBackground(
+        snapshotIfRoom(node, this.#chance.below(10)),
+        (error) => process.failed(error),
+      );
+    });
+  }
+
+  #requestSnapshot(): void {
+    const { process } = this.#victim() ?? {};
+    process?.enter((node) => {
+      if (!node.loop.raft.requestSnapshot()) return;
+      this.#world.count("snapshotsRequested");
+      this.#world.trace.note("request_snapshot", process.machine.id);
+    });
+  }
+}
+
+async function snapshotIfRoom(node: Node, trailingEntries: number): Promise<void> {
+  try {
+    await node.snapshot(trailingEntries);
+  } catch (error) {
+    if (!(error instanceof OperatingError)) throw error;
+  }
+}

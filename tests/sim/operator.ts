@@ -1,0 +1,172 @@
+/**
+ * Changes the membership at random, through the leader, and replaces machines that are lost or suspect:
+ * a new machine comes with an empty disk and an id that was never used (rule M1). Sees to it that every
+ * configuration can do without what is lost.
+ */
+import { assert } from "../../src/base/assert.ts";
+import type { NodeId } from "../../src/base/ids.ts";
+import type { ConfChange, ConfChangeSingle } from "../../src/raft/conf_change.ts";
+import { allMembers, isJoint } from "../../src/raft/configuration.ts";
+import type { ConfState } from "../../src/raft/types.ts";
+import type { Chance } from "./chance.ts";
+import type { Machine } from "./machine.ts";
+import type { SimProcess } from "./sim_process.ts";
+import type { World } from "./world.ts";
+
+const MACHINES_MAX = 24;
+const VOTERS_MAX = 7;
+const LEARNERS_MAX = 2;
+
+/** How often somebody looks after lost machines, in runs that have no other changes. */
+const REPAIR_MS = 4000;
+
+/** See the file's header. */
+export class Operator {
+  readonly #world: World;
+  readonly #chance: Chance;
+  #isOver = false;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#chance = world.stream("operator");
+  }
+
+  /** Starts to work. */
+  begin(): void {
+    this.#next();
+  }
+
+  /** Proposes nothing more, but what leaves a joint configuration. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  #next(): void {
+    const { faults } = this.#world.options;
+    const meanMs = faults.membership === 0 ? REPAIR_MS : faults.membership;
+    this.#world.timeline.after(this.#chance.waitMs(meanMs), () => {
+      this.#act();
+      this.#next();
+    });
+  }
+
+  #act(): void {
+    const leader = this.#world.leader();
+    const configuration = leader?.node?.loop.raft.configuration;
+    if (leader === undefined || configuration === undefined) return;
+    if (isJoint(configuration)) {
+      if (!configuration.autoLeave) this.#propose(leader, { transition: "auto", changes: [] });
+      return;
+    }
+    if (this.#isOver) return;
+    this.#retire(configuration);
+    const lost = allMembers(configuration).find((id) => this.#isBad(id));
+    if (lost !== undefined) this.#replace(leader, configuration, lost);
+    else if (this.#world.options.faults.membership > 0) this.#change(leader, configuration);
+  }
+
+  #isBad(id: NodeId): boolean {
+    const machine = this.#world.machines.get(id);
+    return machine === undefined || machine.isLost || machine.isSuspect;
+  }
+
+  /** One who is lost goes; with luck another comes in the same step. */
+  #replace(leader: SimProcess, configuration: ConfState, lost: NodeId): void {
+    const changes: ConfChangeSingle[] = [{ type: "remove", nodeId: lost }];
+    if (configuration.voters.length === 1 && configuration.voters[0] === lost) return;
+    const newcomer = this.#chance.happens(0.7) ? this.#newMachine() : undefined;
+    if (newcomer !== undefined) changes.push({ type: "add_learner", nodeId: newcomer.id });
+    this.#propose(leader, { transition: "auto", changes });
+  }
+
+  #change(leader: SimProcess, configuration: ConfState): void {
+    const changes: ConfChangeSingle[] = [];
+    const draft = {
+      voters: configuration.voters.length,
+      learners: configuration.learners.length,
+    };
+    for (let left = this.#chance.pick([1, 1, 1, 2, 3]) ?? 1; left > 0; left--) {
+      const change = this.#oneChange(configuration, draft);
+      if (change === undefined || changes.some(({ nodeId }) => nodeId === change.nodeId)) continue;
+      changes.push(change);
+    }
+    if (changes.length === 0) return;
+    const transition = this.#chance.pick(["auto", "auto", "implicit", "explicit"] as const);
+    this.#propose(leader, { transition: transition ?? "auto", changes });
+  }
+
+  #oneChange(
+    configuration: ConfState,
+    draft: { voters: number; learners: number },
+  ): ConfChangeSingle | undefined {
+    const { voters, learners } = configuration;
+    switch (this.#chance.below(6)) {
+      case 0:
+      case 1: {
+        if (draft.learners >= LEARNERS_MAX) return undefined;
+        const newcomer = this.#newMachine();
+        if (newcomer === undefined) return undefined;
+        draft.learners += 1;
+        return { type: "add_learner", nodeId: newcomer.id };
+      }
+      case 2:
+      case 3: {
+        const learner = this.#chance.pick(learners);
+        if (learner === undefined || draft.voters >= VOTERS_MAX) return undefined;
+        draft.voters += 1;
+        return { type: "add_voter", nodeId: learner };
+      }
+      case 4: {
+        const voter = this.#chance.pick(voters);
+        if (voter === undefined || draft.voters <= 1) return undefined;
+        draft.voters -= 1;
+        return { type: "add_learner", nodeId: voter };
+      }
+      default: {
+        const member = this.#chance.pick([...voters, ...learners]);
+        if (member === undefined) return undefined;
+        if (voters.includes(member)) {
+          if (draft.voters <= 1) return undefined;
+          draft.voters -= 1;
+        }
+        return { type: "remove", nodeId: member };
+      }
+    }
+  }
+
+  #newMachine(): Machine | undefined {
+    if (this.#world.machines.size >= MACHINES_MAX) return undefined;
+    const machine = this.#world.addMachine(undefined);
+    this.#world.restart(machine);
+    return machine;
+  }
+
+  #propose(leader: SimProcess, change: Pick<ConfChange, "transition" | "changes">): void {
+    leader.enter((node) => {
+      const { raft } = node.loop;
+      const outcome = raft.proposeConfChange({
+        form: "joint",
+        context: new Uint8Array(0),
+        ...change,
+      });
+      assert(outcome.kind !== "forwarded", "Operator: forwarded");
+      if (outcome.kind === "taken") this.#world.count("membershipChanges");
+      this.#world.trace.note(
+        "conf_change",
+        leader.machine.id,
+        [change.changes.length, outcome.kind === "taken" ? 1 : 0],
+        () => `${outcome.kind} ${change.transition} ${JSON.stringify(change.changes)}`,
+      );
+    });
+  }
+
+  /** Stops machines that are no members, sooner or later; they disturb meanwhile. */
+  #retire(configuration: ConfState): void {
+    const members = allMembers(configuration);
+    for (const machine of this.#world.machines.values()) {
+      if (members.includes(machine.id) || machine.isRetired || !this.#chance.happens(0.1)) continue;
+      machine.isRetired = true;
+      this.#world.kill(machine, "exit");
+    }
+  }
+}

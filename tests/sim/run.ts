@@ -1,0 +1,74 @@
+/**
+ * One run: a seed, from the first start of the first machine to the last member in the calm. The same seed
+ * gives the same trace, event by event.
+ */
+import { Clients } from "./clients.ts";
+import { addCounters, type Counters, noCounters } from "./counters.ts";
+import { heal } from "./healing.ts";
+import { Nemesis } from "./nemesis.ts";
+import { Operator } from "./operator.ts";
+import { type SwarmOptions, swarmOptions } from "./swarm_options.ts";
+import { onEmptyStack, withTraps } from "./traps.ts";
+import { World } from "./world.ts";
+
+/** What came of a run. */
+export interface RunOutcome {
+  readonly seed: number;
+  readonly options: SwarmOptions;
+  /** Undefined when nothing is wrong. */
+  readonly violation: string | undefined;
+  readonly hash: string;
+  readonly events: number;
+  /** Simulated time. */
+  readonly simulatedMs: number;
+  readonly counters: Counters;
+  /** With `hasText`. */
+  readonly lines: readonly string[];
+}
+
+/** Runs `seed`. @returns what came of it; only bugs of the simulator itself throw. */
+export function runSeed(
+  seed: number,
+  settings: { readonly hasText: boolean },
+): Promise<RunOutcome> {
+  return onEmptyStack(() => withTraps(() => run(swarmOptions(seed), settings)));
+}
+
+function run(options: SwarmOptions, settings: { readonly hasText: boolean }): RunOutcome {
+  const world = new World(options, settings);
+  const { judge, timeline } = world;
+  const advance = (untilMs: number): boolean => {
+    while (judge.violation === undefined && timeline.step(untilMs * 1000));
+    return judge.violation === undefined;
+  };
+  const nemesis = new Nemesis(world);
+  const operator = new Operator(world);
+  const clients = new Clients(world);
+  world.begin();
+  nemesis.begin();
+  operator.begin();
+  clients.begin();
+  if (advance(options.durationMs)) {
+    nemesis.end();
+    operator.end();
+    clients.end();
+    heal(world, clients, advance);
+  }
+  const counters = noCounters();
+  addCounters(counters, world.counters);
+  counters.elections = judge.elections;
+  counters.messages = world.network.delivered;
+  counters.messagesLost = world.network.lost;
+  counters.messagesDoubled = world.network.doubled;
+  counters.committed = judge.history.commitMax;
+  return {
+    seed: options.seed,
+    options,
+    violation: judge.violation,
+    hash: world.trace.hash,
+    events: world.trace.count,
+    simulatedMs: timeline.nowMs,
+    counters,
+    lines: world.trace.lines ?? [],
+  };
+}

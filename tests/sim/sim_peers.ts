@@ -1,0 +1,100 @@
+/**
+ * The node's peers port in the simulation: messages go to the network, a snapshot to be sent is the state
+ * of a moment in memory, one that was received becomes a generation of the model.
+ */
+import type { LogIndex, NodeId } from "../../src/base/ids.ts";
+import type { LogMarker, PeersPort } from "../../src/node/ports.ts";
+import { decodeConfiguration, encodeConfiguration } from "../../src/raft/configuration.ts";
+import type { Message } from "../../src/raft/message.ts";
+import type { SnapshotMetadata } from "../../src/raft/types.ts";
+import { assert } from "../../src/base/assert.ts";
+import { encodeState, type ModelState } from "./model_state.ts";
+import type { ModelStateMachine } from "./model_state_machine.ts";
+import type { Parcel } from "./sim_network.ts";
+
+/** What the port needs of its process. */
+export interface PeersHost {
+  readonly id: NodeId;
+  readonly stateMachine: ModelStateMachine;
+  /** How long making a snapshot takes. */
+  snapshotMs(): number;
+  later(delayMs: number, work: () => void): void;
+  send(parcel: Parcel): void;
+  onInstalled(state: ModelState): void;
+}
+
+interface Prepared {
+  readonly metadata: SnapshotMetadata;
+  readonly content: Uint8Array;
+}
+
+/** See the file's header. */
+export class SimPeers implements PeersPort {
+  readonly #host: PeersHost;
+  #prepared: Prepared | undefined;
+  #isPreparing = false;
+  /** Received and not yet staged, by index. */
+  readonly #received = new Map<LogIndex, Uint8Array>();
+
+  constructor(host: PeersHost) {
+    this.#host = host;
+  }
+
+  send(message: Message): void {
+    let content: Uint8Array | undefined;
+    if (message.kind === "snapshot") {
+      assert(
+        this.#prepared?.metadata.index === message.snapshot.index,
+        "SimPeers.send: a snapshot that is not there",
+      );
+      content = this.#prepared.content;
+    }
+    this.#host.send({ message, content });
+  }
+
+  snapshotToSend(indexMin: LogIndex): SnapshotMetadata | undefined {
+    if (this.#prepared !== undefined && this.#prepared.metadata.index >= indexMin) {
+      return this.#prepared.metadata;
+    }
+    this.#prepare();
+    return undefined;
+  }
+
+  #prepare(): void {
+    if (this.#isPreparing) return;
+    this.#isPreparing = true;
+    this.#host.later(this.#host.snapshotMs(), () => {
+      this.#isPreparing = false;
+      const { state } = this.#host.stateMachine;
+      const configuration = decodeConfiguration(state.configuration);
+      assert(configuration !== undefined, "SimPeers: a state without configuration");
+      const { index, term } = state;
+      if (index === 0) return;
+      this.#prepared = {
+        metadata: { index, term, configuration },
+        content: encodeState(state),
+      };
+    });
+  }
+
+  /** A snapshot's content has arrived whole; its message follows. */
+  receive(snapshot: SnapshotMetadata, content: Uint8Array): void {
+    this.#received.set(snapshot.index, content);
+  }
+
+  async stage(snapshot: SnapshotMetadata): Promise<LogMarker> {
+    const content = this.#received.get(snapshot.index);
+    assert(content !== undefined, "SimPeers.stage: no content");
+    const staged = await this.#host.stateMachine.stage(content);
+    for (const index of [...this.#received.keys()]) {
+      if (index <= snapshot.index) this.#received.delete(index);
+    }
+    assert(staged.index === snapshot.index, "SimPeers.stage: another index");
+    return { ...staged, configuration: encodeConfiguration(snapshot.configuration) };
+  }
+
+  activate(marker: LogMarker): Promise<void> {
+    this.#host.onInstalled(this.#host.stateMachine.activate(marker.generation));
+    return Promise.resolve();
+  }
+}

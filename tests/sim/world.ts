@@ -1,0 +1,280 @@
+/**
+ * The simulated world of one run: machines, network, time, judge; and what can be done to them. Who does
+ * what when is decided elsewhere: nemesis.ts (faults), operator.ts (membership), clients.ts (load),
+ * healing.ts (the calm afterwards).
+ */
+import { assert } from "../../src/base/assert.ts";
+import { type NodeId, nodeId } from "../../src/base/ids.ts";
+import { allMembers, EMPTY_CONFIGURATION } from "../../src/raft/configuration.ts";
+import type { ConfState } from "../../src/raft/types.ts";
+import { type Chance, stream } from "./chance.ts";
+import { type Counters, noCounters } from "./counters.ts";
+import { DurableFacts } from "./durable_facts.ts";
+import { Judge } from "./judge.ts";
+import { DISK_BYTES, genesisState, giveBirth, type Machine } from "./machine.ts";
+import { SimFileSystem } from "./sim_file_system.ts";
+import { type Parcel, SimNetwork } from "./sim_network.ts";
+import { SimProcess } from "./sim_process.ts";
+import type { SwarmOptions } from "./swarm_options.ts";
+import { Timeline } from "./timeline.ts";
+import { Trace } from "./trace.ts";
+import { drainMicrotasks } from "./traps.ts";
+
+/** A mark that no read of the node itself has. */
+const FOLLOWER_CONTEXT = -1;
+
+/** See the file's header. */
+export class World {
+  readonly options: SwarmOptions;
+  readonly timeline = new Timeline();
+  readonly trace: Trace;
+  readonly judge = new Judge();
+  readonly network: SimNetwork;
+  readonly machines = new Map<NodeId, Machine>();
+  readonly counters: Counters = noCounters();
+  /** From now on disks are fast and nothing goes wrong. */
+  isCalm = false;
+  /** Told whenever a process ends (rule E2). */
+  onDeath: (machine: Machine) => void = () => undefined;
+  readonly #chance: Chance;
+  #nextId = 1;
+  /** By sender and request: what the answer must cover. */
+  readonly #asked = new Map<string, number>();
+
+  constructor(options: SwarmOptions, trace: { readonly hasText: boolean }) {
+    this.options = options;
+    this.trace = new Trace({ timeline: this.timeline, ...trace });
+    this.#chance = this.stream("world");
+    this.network = new SimNetwork({
+      options,
+      timeline: this.timeline,
+      chance: this.stream("network"),
+      trace: this.trace,
+      ends: {
+        deliver: (parcel) => this.#deliver(parcel),
+        report: (parcel, outcome) => this.#report(parcel, outcome),
+      },
+    });
+  }
+
+  /** A stream of chance for one concern. */
+  stream(concern: string, number = 0): Chance {
+    return stream(this.options.seed, concern, number);
+  }
+
+  /** One more of what the campaign sums up. */
+  count(counter: keyof Counters): void {
+    this.counters[counter] += 1;
+  }
+
+  get bootCrash(): number {
+    return this.isCalm ? 0 : this.options.bootCrash;
+  }
+
+  /** The first members, started. */
+  begin(): void {
+    const ids = Array.from({ length: this.options.voters }, (_, i) => nodeId(i + 1));
+    const configuration: ConfState = { ...EMPTY_CONFIGURATION, voters: ids };
+    this.judge.history.begin(1, configuration);
+    this.judge.history.commit({ index: 1, term: 1 }, 1);
+    for (const _ of ids) this.restart(this.addMachine(configuration));
+  }
+
+  /** A new machine with an empty log, or with the genesis. It is not started. */
+  addMachine(configuration: ConfState | undefined): Machine {
+    const id = nodeId(this.#nextId++);
+    const disk = new SimFileSystem({ capacityBytes: DISK_BYTES });
+    const facts = new DurableFacts();
+    const birth = giveBirth(disk, {
+      id,
+      state: genesisState(configuration),
+      segmentSizeBytes: this.options.segmentSizeBytes,
+    });
+    let isBorn = false;
+    birth.then(() => {
+      isBorn = true;
+    }, (error) => this.judge.fail(`birth: ${error}`));
+    drainMicrotasks();
+    assert(isBorn || this.judge.violation !== undefined, "World.addMachine: a birth hangs");
+    const machine: Machine = {
+      id,
+      mode: this.#chance.happens(this.options.ramShare) ? "ram" : "disk",
+      facts,
+      disk,
+      ram: undefined,
+      process: undefined,
+      boots: 0,
+      isSuspect: false,
+      isLost: false,
+      isRolledBack: false,
+      isRetired: false,
+      copy: undefined,
+      crashAtOperation: undefined,
+      ioErrorsUntilMs: 0,
+      slowUntilMs: 0,
+    };
+    this.machines.set(id, machine);
+    this.judge.facts.set(id, facts);
+    return machine;
+  }
+
+  /** Starts a process on a machine that has none. */
+  restart(machine: Machine): void {
+    if (machine.process !== undefined || machine.isRetired) return;
+    if (machine.isLost && !machine.isRolledBack) return;
+    this.trace.note("start", machine.id);
+    const process = new SimProcess({ world: this, machine });
+    machine.process = process;
+    process.start();
+    this.settle(process);
+  }
+
+  /** A process has joined in. */
+  onStarted(process: SimProcess): void {
+    this.trace.note("started", process.machine.id, [process.log?.lastIndex ?? 0]);
+    this.count("starts");
+  }
+
+  /** Ends a machine's process. */
+  kill(machine: Machine, death: "exit" | "power"): void {
+    const { process } = machine;
+    if (process === undefined) return;
+    process.die(death);
+    this.#bury(process);
+  }
+
+  /** An event at a process is over once nothing can run any more. Then everybody looks. */
+  settle(process: SimProcess): void {
+    drainMicrotasks();
+    if (!process.isAlive) {
+      this.#bury(process);
+      return;
+    }
+    const { witness } = process;
+    if (witness !== undefined) this.judge.inspect(witness);
+  }
+
+  #bury(process: SimProcess): void {
+    const { machine, death } = process;
+    if (machine.process !== process || death === undefined) return;
+    machine.process = undefined;
+    this.trace.note("ended", machine.id, [death === "power" ? 1 : 0]);
+    this.count(death === "power" ? "powerCuts" : "exits");
+    machine.crashAtOperation = undefined;
+    if (death === "power") {
+      machine.disk = machine.disk.afterPowerCut(this.#powerCutChoice());
+      machine.ram = undefined;
+    } else {
+      machine.disk = machine.disk.afterProcessCrash();
+      if (this.#chance.happens(0.1)) machine.ram = undefined;
+    }
+    this.onDeath(machine);
+    const [min, max] = this.options.restartMs;
+    this.timeline.after(this.isCalm ? 50 : this.#chance.within(min, max), () => {
+      this.restart(machine);
+    });
+  }
+
+  /** Everything unsynced is lost, or kept, or each piece on its own. */
+  #powerCutChoice(): (count: number) => number {
+    const style = this.#chance.below(4);
+    if (style === 0) return () => 0;
+    if (style === 1) return (count) => count - 1;
+    return (count) => this.#chance.below(count);
+  }
+
+  /** A process sends. */
+  send(parcel: Parcel): void {
+    this.#judgeRead(parcel);
+    this.network.send(parcel);
+  }
+
+  /** Peers refuse the handshake of a directory that was put back (rule D5, M1). */
+  #areAcquainted(parcel: Parcel): boolean {
+    const { from, to } = parcel.message;
+    return this.machines.get(from)?.isRolledBack !== true &&
+      this.machines.get(to)?.isRolledBack !== true;
+  }
+
+  #deliver(parcel: Parcel): boolean {
+    if (!this.#areAcquainted(parcel)) return false;
+    return this.machines.get(parcel.message.to)?.process?.deliver(parcel) === true;
+  }
+
+  #report(parcel: Parcel, outcome: "installed" | "failed"): void {
+    const { from, to } = parcel.message;
+    this.machines.get(from)?.process?.enter((node) => {
+      node.loop.raft.reportSnapshot({ peer: to, outcome });
+    });
+  }
+
+  /** A follower asks the leader for a read index. The answer is judged as it arrives. */
+  readAtFollower(process: SimProcess): void {
+    process.node?.loop.readIndex(FOLLOWER_CONTEXT);
+  }
+
+  /** What a follower is told must cover what was known when it asked. */
+  #judgeRead(parcel: Parcel): void {
+    const { message } = parcel;
+    if (message.kind === "read_index") {
+      const { from, requestId } = message;
+      this.#asked.set(`${from}:${requestId}`, this.judge.history.readFloor);
+    }
+    if (message.kind !== "read_index_response") return;
+    const floor = this.#asked.get(`${message.to}:${message.requestId}`) ?? 0;
+    this.count("followerReads");
+    if (message.index >= floor) return;
+    this.judge.fail(`node ${message.from} answers a read with ${message.index}, not ${floor}`);
+  }
+
+  /** The leader of the greatest term, if one runs. */
+  leader(): SimProcess | undefined {
+    let best: SimProcess | undefined;
+    for (const { process } of this.machines.values()) {
+      if (process?.node?.isLeader !== true) continue;
+      const term = best?.node?.loop.raft.term ?? 0;
+      if (process.node.loop.raft.term > term) best = process;
+    }
+    return best;
+  }
+
+  /** Machines whose process has joined in. */
+  running(): readonly Machine[] {
+    return [...this.machines.values()].filter(({ process }) => process?.node !== undefined);
+  }
+
+  /** The configuration of the newest change that was applied anywhere. */
+  get configuration(): ConfState {
+    return this.judge.history.newestConfiguration ?? EMPTY_CONFIGURATION;
+  }
+
+  /** Whether nobody's log holds a change that is not applied there, and nobody is behind with applying them. */
+  get isSettled(): boolean {
+    const members = allMembers(this.configuration);
+    for (const machine of this.machines.values()) {
+      if (machine.isLost) continue;
+      const { node } = machine.process ?? {};
+      const applied = node?.loop.applyQueue.appliedIndex;
+      const isMember = members.includes(machine.id);
+      if (applied === undefined && isMember) return false;
+      if (machine.facts.changes.some((index) => index > (applied ?? 0))) return false;
+      if (isMember && node?.loop.raft.configuration !== undefined) {
+        const own = node.loop.raft.configuration;
+        if (JSON.stringify(own) !== JSON.stringify(this.configuration)) return false;
+      }
+    }
+    return this.configuration.votersOutgoing.length === 0;
+  }
+
+  /** Whether one more voter may be lost for ever: a majority of sound ones remains, and no change is under way. */
+  mayLose(machine: Machine): boolean {
+    const { voters } = this.configuration;
+    if (!voters.includes(machine.id)) return true;
+    if (!this.isSettled) return false;
+    const sound = voters.filter((id) => {
+      const other = this.machines.get(id);
+      return other !== undefined && other !== machine && !other.isLost && !other.isSuspect;
+    });
+    return sound.length * 2 > voters.length;
+  }
+}
