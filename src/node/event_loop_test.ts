@@ -214,10 +214,18 @@ Deno.test("EventLoop stores with each change the configuration that it leads to,
 
 Deno.test("EventLoop writes entries that come with a snapshot behind it, before it acknowledges them (S2)", async () => {
   const { loop, log, stateMachine, sent } = startFollower();
+  stateMachine.hold();
+  const applying = entriesOf(2, 2, [writePayload()]);
+  loop.receive(append({ term: 2, prev: [1, 1], entries: applying, commit: 2 }));
+  await settle();
   const snapshot = { index: logIndex(10), term: term(2), configuration: THREE };
   loop.receive({ kind: "snapshot", from: nodeId(2), to: nodeId(1), term: term(2), snapshot });
   const entries = entriesOf(11, 2, [writePayload(), writePayload()]);
   loop.receive(append({ term: 2, prev: [10, 2], entries, commit: 12 }));
+  await settle();
+  // Apply must come to rest first.
+  deepStrictEqual([stateMachine.batches, log.calls], [["2-2"], []]);
+  stateMachine.release();
   await settle();
   deepStrictEqual(log.calls, ["marker 10"]);
   deepStrictEqual([log.firstIndex, log.lastIndex, stateMachine.applied.index], [11, 12, 12]);

@@ -11,9 +11,11 @@ function proposal(
     readonly size?: number;
     readonly queueDeadlineMs?: number;
     readonly deadlineMs?: number;
+    readonly isUrgent?: boolean;
   } = {},
 ): Proposal {
   return {
+    isUrgent: options.isUrgent ?? false,
     payload: new Uint8Array(options.size ?? 10),
     format: 0,
     queueDeadlineMs: options.queueDeadlineMs ?? 1000,
@@ -83,4 +85,15 @@ Deno.test("Proposals.add() refuses at the limits of count and bytes, and takes a
   large.takeQueued(1).forEach((each) => large.place(logIndex(1), each));
   large.settle(logIndex(1), "[]");
   large.add(proposal([], { size: 6 }));
+});
+
+Deno.test("Proposals.add() takes what is urgent past all bounds; it goes first, and alone", () => {
+  const fates: string[] = [];
+  const proposals = new Proposals();
+  proposals.add(proposal(fates, { size: PROPOSALS_IN_FLIGHT_BYTES_MAX }));
+  throws(() => proposals.add(proposal(fates)), { code: "overloaded" });
+  const urgent = proposal(fates, { isUrgent: true });
+  proposals.add(urgent);
+  deepStrictEqual(proposals.takeQueued(2 * PROPOSALS_IN_FLIGHT_BYTES_MAX), [urgent]);
+  strictEqual(proposals.queuedCount, 1);
 });
