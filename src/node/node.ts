@@ -2,7 +2,6 @@
  * One member of the cluster: the loop, the log's upkeep, and what requests may ask of them. Writes go
  * through the log; reads ask here what they must wait for, and then run on a reader thread.
  */
-import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
 import type { LogIndex } from "../base/ids.ts";
@@ -346,7 +345,8 @@ export class Node {
 
   async #proposeVerdict(parked: Parked): Promise<void> {
     const { ended, reason } = await this.#options.stateMachine.tryParked(parked.index);
-    assert(this.#trying === parked.index, "Node: two trials at once");
+    // The log had a verdict after all, and another entry is parked.
+    if (this.#trying !== parked.index) return;
     const payload = encodeCommand({
       kind: "verdict",
       index: parked.index,
@@ -359,7 +359,8 @@ export class Node {
       // Another leader decides, or the next missing verdict tries again.
       if (!(error instanceof OperatingError)) throw error;
     } finally {
-      this.#trying = undefined;
+      // While this verdict was on its way the next entry may have been parked.
+      if (this.#trying === parked.index) this.#trying = undefined;
     }
   }
 }

@@ -94,6 +94,8 @@ Deno.test("Proposals.add() takes what is urgent past all bounds; it goes first, 
   throws(() => proposals.add(proposal(fates)), { code: "overloaded" });
   const urgent = proposal(fates, { isUrgent: true });
   proposals.add(urgent);
-  deepStrictEqual(proposals.takeQueued(2 * PROPOSALS_IN_FLIGHT_BYTES_MAX), [urgent]);
+  // Not compared by content: that of the other one is large.
+  const taken = proposals.takeQueued(2 * PROPOSALS_IN_FLIGHT_BYTES_MAX);
+  ok(taken.length === 1 && taken[0] === urgent);
   strictEqual(proposals.queuedCount, 1);
 });
