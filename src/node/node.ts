@@ -161,7 +161,10 @@ export class Node {
   /** @throws {OperatingError} when a write would be refused anyway; call it before spending work on one. */
   assertWritable(): void {
     if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
-    if (this.#loop.appendQueue.isDiskFull || this.#loop.applyQueue.isDiskFull) {
+    const { appendQueue, applyQueue } = this.#loop;
+    // Before nothing is left: an entry in the log that finds no room holds up all behind it, a DELETE too.
+    const hasRoom = this.#options.stateMachine.hasRoom !== false;
+    if (appendQueue.isDiskFull || applyQueue.isDiskFull || !hasRoom) {
       throw new OperatingError("disk_full", "Cannot accept write: the disk is full");
     }
   }

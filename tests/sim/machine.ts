@@ -31,7 +31,7 @@ const CLUSTER_ID = new Uint8Array(16).fill(7);
 export interface Machine {
   readonly id: NodeId;
   readonly mode: "ram" | "disk";
-  readonly facts: DurableFacts;
+  facts: DurableFacts;
   disk: SimFileSystem;
   ram: ModelState | undefined;
   process: SimProcess | undefined;

@@ -38,6 +38,8 @@ export interface ModelHost {
   readonly nowMs: number;
   /** A state is complete: entry by entry, in order. */
   onApplied(entry: ApplyEntry, state: ModelState): void;
+  /** The log's word on a parked entry has come. */
+  onVerdict(): void;
   /** Memory that outlives the process. */
   keepInMemory(state: ModelState): void;
 }
@@ -94,7 +96,8 @@ export class ModelStateMachine implements StateMachinePort {
       found = decodeState(bytes, fileEnd);
     }
     if (state === undefined) throw new FatalError(65, `Cannot open ${path}: no whole state in it`);
-    // What a dead process wrote may not be durable yet.
+    // What a dead process wrote may not be durable yet, and after a failed sync no other one would help.
+    file.writeSync(bytes.subarray(0, fileEnd), 0);
     await file.syncData();
     return new ModelStateMachine({ host, state, generation, generationMax, file, fileEnd });
   }
@@ -213,6 +216,7 @@ export class ModelStateMachine implements StateMachinePort {
     readonly verdict: "run" | "void";
     readonly reason: string;
   }): void {
+    this.#host.onVerdict();
     this.#verdict = { index: options.index, isVoid: options.verdict === "void" };
   }
 

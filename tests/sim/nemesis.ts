@@ -7,6 +7,7 @@ import { runInBackground } from "../../src/base/background.ts";
 import { OperatingError } from "../../src/base/errors.ts";
 import type { Node } from "../../src/node/node.ts";
 import type { Chance } from "./chance.ts";
+import { DurableFacts } from "./durable_facts.ts";
 import { DISK_BYTES, filesIn, LOG_DIRECTORY, type Machine, STATE_DIRECTORY } from "./machine.ts";
 import type { FaultRates } from "./swarm_options.ts";
 import type { World } from "./world.ts";
@@ -241,6 +242,8 @@ export class Nemesis {
     victim.isRolledBack = true;
     this.#world.kill(victim, "power");
     victim.disk = victim.copy.afterPowerCut(() => 0);
+    // What the judge knows of the member stays as it was.
+    victim.facts = new DurableFacts();
     victim.ram = undefined;
   }
 

@@ -141,9 +141,21 @@ export class Operator {
     return machine;
   }
 
-  #propose(leader: SimProcess, change: Pick<ConfChange, "transition" | "changes">): void {
+  /**
+   * In runs with verdicts (rule A4) no change may stand behind an entry that still wants one: all nodes
+   * would be parked at the entry, and nobody may campaign before the change is applied (rule D2).
+   */
+  #propose(
+    leader: SimProcess,
+    wanted: Pick<ConfChange, "transition" | "changes">,
+  ): void {
+    const hasVerdicts = this.#world.options.heavyShare > 0;
+    const change = hasVerdicts && wanted.changes.length > 0
+      ? { ...wanted, transition: "explicit" as const }
+      : wanted;
     leader.enter((node) => {
       const { raft } = node.loop;
+      if (hasVerdicts && raft.state.log.applied < raft.state.log.lastIndex) return;
       const outcome = raft.proposeConfChange({
         form: "joint",
         context: new Uint8Array(0),

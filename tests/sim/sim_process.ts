@@ -12,7 +12,7 @@ import { assertOwnHistory, isOwnHistory } from "../../src/node/recovery.ts";
 import { productionConfig } from "../../src/raft/config.ts";
 import type { Message } from "../../src/raft/message.ts";
 import type { Chance } from "./chance.ts";
-import type { Witness } from "./judge.ts";
+import { Judge, type Witness } from "./judge.ts";
 import { LOG_DIRECTORY, type Machine, STATE_DIRECTORY } from "./machine.ts";
 import { appliedOf } from "./model_state.ts";
 import { type ModelHost, ModelStateMachine } from "./model_state_machine.ts";
@@ -31,6 +31,8 @@ export class SimProcess {
   readonly machine: Machine;
   readonly boot: number;
   readonly clock: SimClock;
+  /** Nobody listens to a directory that was put back, so what it does is nobody's concern. */
+  readonly judge: Judge;
   readonly #world: World;
   readonly #chance: Chance;
   readonly #seen: Witness["seen"] = { commit: 0, term: 0, configuration: undefined };
@@ -46,6 +48,7 @@ export class SimProcess {
     const { world, machine } = options;
     this.#world = world;
     this.machine = machine;
+    this.judge = machine.isRolledBack ? new Judge() : world.judge;
     machine.boots += 1;
     this.boot = machine.boots;
     this.#chance = world.stream(`process${machine.id}`, machine.boots);
@@ -119,15 +122,14 @@ export class SimProcess {
   /** As production opens a data directory (cli/data_directory.ts), with the model behind it. */
   async #open(): Promise<void> {
     const { machine } = this;
-    const { judge, options } = this.#world;
+    const { judge } = this;
+    const { options } = this.#world;
     const log = await SegmentedLog.open({
       fileSystem: machine.disk,
       directory: LOG_DIRECTORY,
       segmentSizeBytes: options.segmentSizeBytes,
     });
-    if (!machine.isRolledBack) {
-      judge.recovered(machine.id, machine.facts, { log, hardState: log.hardState });
-    }
+    judge.recovered(machine.id, machine.facts, { log, hardState: log.hardState });
     machine.facts.adopt(log, log.hardState);
     const stateMachine = await ModelStateMachine.open(this.#modelHost(), log.marker.generation);
     const { ram } = machine;
@@ -143,7 +145,8 @@ export class SimProcess {
   }
 
   #makeNode(log: SegmentedLog, stateMachine: ModelStateMachine, peers: SimPeers): Node {
-    const { options, judge } = this.#world;
+    const { judge } = this;
+    const { options } = this.#world;
     const { facts, id } = this.machine;
     return new Node({
       config: { ...productionConfig(id), ...options.raft },
@@ -165,8 +168,8 @@ export class SimProcess {
   }
 
   #modelHost(): ModelHost {
-    const { machine } = this;
-    const { judge, trace, timeline } = this.#world;
+    const { machine, judge } = this;
+    const { trace, timeline } = this.#world;
     return {
       fileSystem: machine.disk,
       directory: STATE_DIRECTORY,
@@ -183,6 +186,7 @@ export class SimProcess {
         judge.applies(entry.index, machine.facts, machine.id);
         judge.history.apply(entry, state, machine.id);
       },
+      onVerdict: () => this.#world.count("verdicts"),
       keepInMemory: (state) => {
         if (this.isAlive) machine.ram = state;
       },
@@ -201,7 +205,7 @@ export class SimProcess {
       onInstalled: (state) => {
         this.#world.count("snapshotsInstalled");
         this.#world.trace.note("installed", this.machine.id, [state.index, state.digest]);
-        this.#world.judge.history.loaded(state, this.machine.id);
+        this.judge.history.loaded(state, this.machine.id);
       },
     };
   }
@@ -209,7 +213,7 @@ export class SimProcess {
   #send(parcel: Parcel): void {
     const { witness } = this;
     if (!this.isAlive || witness === undefined) return;
-    this.#world.judge.sent(witness, parcel.message);
+    this.judge.sent(witness, parcel.message);
     this.#world.send(parcel);
   }
 
@@ -272,7 +276,7 @@ export class SimProcess {
       return;
     }
     const text = error instanceof Error ? `${error.message}\n${error.stack}` : String(error);
-    this.#world.judge.fail(`node ${machine.id} ended: ${text}`);
+    this.judge.fail(`node ${machine.id} ended: ${text}`);
   }
 
   #onOperation(operation: SimOperation): SimOutcome | undefined {

@@ -151,7 +151,7 @@ export class World {
       return;
     }
     const { witness } = process;
-    if (witness !== undefined) this.judge.inspect(witness);
+    if (witness !== undefined) process.judge.inspect(witness);
   }
 
   #bury(process: SimProcess): void {
@@ -230,8 +230,8 @@ export class World {
   /** The leader of the greatest term, if one runs. */
   leader(): SimProcess | undefined {
     let best: SimProcess | undefined;
-    for (const { process } of this.machines.values()) {
-      if (process?.node?.isLeader !== true) continue;
+    for (const { process, isRolledBack } of this.machines.values()) {
+      if (process?.node?.isLeader !== true || isRolledBack) continue;
       const term = best?.node?.loop.raft.term ?? 0;
       if (process.node.loop.raft.term > term) best = process;
     }
@@ -240,7 +240,9 @@ export class World {
 
   /** Machines whose process has joined in. */
   running(): readonly Machine[] {
-    return [...this.machines.values()].filter(({ process }) => process?.node !== undefined);
+    return [...this.machines.values()].filter(({ process, isRolledBack }) =>
+      process?.node !== undefined && !isRolledBack
+    );
   }
 
   /** The configuration of the newest change that was applied anywhere. */
@@ -258,6 +260,8 @@ export class World {
       const isMember = members.includes(machine.id);
       if (applied === undefined && isMember) return false;
       if (machine.facts.changes.some((index) => index > (applied ?? 0))) return false;
+      // Proposed and not yet on its way to the disk.
+      if ((node?.loop.raft.state.pendingConfIndex ?? 0) > (applied ?? 0)) return false;
       if (isMember && node?.loop.raft.configuration !== undefined) {
         const own = node.loop.raft.configuration;
         if (JSON.stringify(own) !== JSON.stringify(this.configuration)) return false;
@@ -268,9 +272,9 @@ export class World {
 
   /** Whether one more voter may be lost for ever: a majority of sound ones remains, and no change is under way. */
   mayLose(machine: Machine): boolean {
+    if (!this.isSettled) return false;
     const { voters } = this.configuration;
     if (!voters.includes(machine.id)) return true;
-    if (!this.isSettled) return false;
     const sound = voters.filter((id) => {
       const other = this.machines.get(id);
       return other !== undefined && other !== machine && !other.isLost && !other.isSuspect;
