@@ -195,3 +195,30 @@ diskTest(
     }
   },
 );
+
+diskTest(
+  "Writes that fill the memory of RAM mode are refused while there is room for those in the log (A3)",
+  async () => {
+    await using disk = await LoopDisk.make(64);
+    const made = await makeCrashSite({ mode: "ram", flags: [] });
+    const site = { ...made, ramDirectory: `${disk.path}/ram` };
+    await Deno.mkdir(site.ramDirectory, { mode: 0o700 });
+    const sent = new Sent(site.address);
+    let node = await startReady(site);
+    try {
+      const create = '["CREATE TABLE t(id INTEGER PRIMARY KEY, value TEXT)"]';
+      strictEqual((await ask(site.address, { path: "/db/execute", body: create }))?.status, 200);
+      await sent.writeUntilFull();
+      strictEqual(sent.unknown.size, 0, "a write found no room that was in the log already");
+      await node.kill();
+      // One that is in the log and finds no room would keep the node from ever being ready again.
+      node = await startReady(site);
+      await sent.compare("restarted");
+      await sleep(600);
+      strictEqual(await sent.write(), 507, "room came from nowhere");
+    } finally {
+      await node.kill();
+      await removeCrashSite(made);
+    }
+  },
+);

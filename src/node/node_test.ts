@@ -271,6 +271,14 @@ Deno.test("Node.assertWritable() refuses while the state has no room, and accept
   deepStrictEqual(stateMachine.entries.map(({ index }) => index), [2, 3]);
 });
 
+Deno.test("Node.assertWritable() refuses while there is little room, before a write finds none (A3)", async () => {
+  const { node, stateMachine } = await startReady();
+  stateMachine.hasRoom = false;
+  throws(() => node.assertWritable(), { code: "disk_full" });
+  stateMachine.hasRoom = true;
+  node.assertWritable();
+});
+
 Deno.test("Node.stop() ends although the log finds no room, and says that such writes are unknown", async () => {
   const { node, log, clock } = await startReady();
   log.isFull = true;

@@ -137,6 +137,8 @@ export interface StateMachinePort {
   readonly applied: AppliedState;
   /** Index up to which the state survives a power cut without the log (rule D3). */
   readonly durableIndex: LogIndex;
+  /** False while its file system has little room left (rule A3); undefined when nobody watches that. */
+  readonly hasRoom?: boolean;
   /** Applies entries in order, gapless after `applied.index`. At most `APPLY_BATCHES_IN_FLIGHT_MAX` at a time. */
   apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome>;
   /**

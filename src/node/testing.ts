@@ -167,6 +167,8 @@ export class MemoryStateMachine {
   /** Entries that park until they have a verdict. */
   readonly parks = new Set<number>();
   readonly verdicts: string[] = [];
+  /** Whether it sees room for more. */
+  hasRoom = true;
   /** While set, no batch fits. */
   isFull = false;
   /** Whether the parked entry would come to its end. */

@@ -86,6 +86,9 @@ export const WAL_GATE_MS_MAX = 2_000;
 /** Free bytes below which new writes are refused before they are proposed (rule A3). */
 export const FREE_BYTES_MIN = 32 * 1024 * 1024;
 
+/** How often the room is looked at while it is short, though no batch comes. */
+export const ROOM_LOOK_MS = 300;
+
 /** A file on tmpfs that is given up when it is full, so that DELETE and checkpoint can work (rule A3). */
 export const BALLAST_BYTES = 8 * 1024 * 1024;
 

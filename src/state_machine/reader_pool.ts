@@ -278,7 +278,8 @@ export class ReaderPool {
         },
         onCanceled: () => {
           isDone = true;
-          this.#stop(query, STOP.canceled);
+          // Its last piece may have come: then nobody would forget that it was to be stopped.
+          if (this.#byTicket.has(ticket)) this.#stop(query, STOP.canceled);
         },
       },
     });

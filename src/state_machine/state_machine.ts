@@ -4,6 +4,7 @@
  * Not here: how the live file is found or rebuilt (open_state.ts).
  */
 import { assert } from "../base/assert.ts";
+import { runInBackground } from "../base/background.ts";
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, term } from "../base/ids.ts";
 import type { QueryRequest, RequestBody } from "../command/request.ts";
@@ -16,12 +17,13 @@ import type {
   StateMachinePort,
   StateMachineStats,
 } from "../node/ports.ts";
-import type { Clock } from "../os/clock.ts";
+import type { Clock, Timer } from "../os/clock.ts";
 import type { FolderHold } from "../os/deno_folder_hold.ts";
 import type { Library } from "../sqlite/library.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
 import { packBatch } from "./apply_batch.ts";
 import type { CopyReply, CopyRequest } from "./copy_worker.ts";
+import { ROOM_LOOK_MS } from "./limits.ts";
 import { ReadGate } from "./read_gate.ts";
 import { ReaderPool } from "./reader_pool.ts";
 import { keepGeneration } from "./state_folders.ts";
@@ -70,6 +72,8 @@ export class StateMachine implements StateMachinePort {
   #generation: number;
   #parkedTimeoutMs = 0;
   #hasRoom = true;
+  #roomTimer: Timer | undefined;
+  #isClosed = false;
 
   /** Use `StateMachine.start`. */
   constructor(options: StateMachineOptions, parts: {
@@ -126,9 +130,12 @@ export class StateMachine implements StateMachinePort {
     return this.#durableIndex;
   }
 
-  /** False while the file system of the live file has little room: new writes should be refused (rule A3). */
+  /**
+   * False while a live file in memory has little room left: new writes must be refused (rule A3). On a
+   * disk others give room back, and the last of it may be used.
+   */
   get hasRoom(): boolean {
-    return this.#hasRoom;
+    return this.#hasRoom || !this.#options.live.isRam;
   }
 
   async apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome> {
@@ -141,6 +148,7 @@ export class StateMachine implements StateMachinePort {
     );
     this.#advance(reply.state);
     this.#hasRoom = reply.hasRoom;
+    this.#watchRoom();
     const { parked, isDiskFull } = reply;
     if (parked !== undefined) this.#parkedTimeoutMs = parked.timeoutMs;
     return {
@@ -210,6 +218,8 @@ export class StateMachine implements StateMachinePort {
   async stats(): Promise<StateMachineStats> {
     const { live } = this.#options;
     const { stats } = await this.#writer.ask("stats", (id) => ({ kind: "stats", id }));
+    this.#hasRoom = stats.hasRoom;
+    this.#watchRoom();
     return {
       path: live.path,
       mode: live.mode,
@@ -226,6 +236,7 @@ export class StateMachine implements StateMachinePort {
   }
 
   async close(): Promise<void> {
+    this.#endWatch();
     await this.#pool.close();
     await this.#writer.ask("closed", (id) => ({ kind: "close", id }));
     this.#writer.end();
@@ -234,9 +245,25 @@ export class StateMachine implements StateMachinePort {
 
   /** Ends the threads as they are, after `onFatal`: the process is about to end too. */
   async abandon(): Promise<void> {
+    this.#endWatch();
     await this.#pool.close();
     this.#writer.end();
     this.#options.live.hold?.release();
+  }
+
+  /** While writes are refused for lack of room, no batch comes that would tell of more. */
+  #watchRoom(): void {
+    if (this.hasRoom || this.#isClosed || this.#roomTimer !== undefined) return;
+    const { clock, onFatal } = this.#options;
+    this.#roomTimer = clock.startTimer(ROOM_LOOK_MS, () => {
+      this.#roomTimer = undefined;
+      runInBackground(this.stats(), onFatal);
+    });
+  }
+
+  #endWatch(): void {
+    this.#isClosed = true;
+    this.#roomTimer?.cancel();
   }
 
   /** @returns false when the disk is full. */

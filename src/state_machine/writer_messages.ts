@@ -69,6 +69,8 @@ export interface WriterStats {
   readonly foreignKeys: boolean;
   readonly resultChain: string;
   readonly lastTimeMs: number;
+  /** As with each batch. */
+  readonly hasRoom: boolean;
 }
 
 /** Answers as one text; a length per entry, with `NOBODY` and errors marked. */

@@ -186,7 +186,7 @@ function state(writer: Writer): WriterState {
 }
 
 function stats(): WriterStats {
-  const { writer, path } = require();
+  const { writer, path, roomKeeper } = require();
   const { lastWriteIndex, foreignKeys, resultChain, lastTimeMs } = writer.record;
   return {
     databaseBytes: sizeOf(path),
@@ -195,6 +195,7 @@ function stats(): WriterStats {
     foreignKeys,
     resultChain: entryChainText(resultChain),
     lastTimeMs,
+    hasRoom: roomKeeper.hasRoom(),
   };
 }
 
