@@ -27,6 +27,7 @@ export interface Counters {
   rollbacks: number;
   leadersForgotten: number;
   falseEvidence: number;
+  coups: number;
   transfers: number;
   membershipChanges: number;
   snapshotsTaken: number;
@@ -70,6 +71,7 @@ export function noCounters(): Counters {
     rollbacks: 0,
     leadersForgotten: 0,
     falseEvidence: 0,
+    coups: 0,
     transfers: 0,
     membershipChanges: 0,
     snapshotsTaken: 0,

@@ -25,7 +25,12 @@ export interface Witness {
   readonly isReady: boolean;
   readonly appliedIndex: LogIndex;
   /** What was seen at the last look. */
-  readonly seen: { commit: number; term: number; configuration: ConfState | undefined };
+  readonly seen: {
+    commit: number;
+    term: number;
+    isLeader: boolean;
+    configuration: ConfState | undefined;
+  };
 }
 
 interface Leader {
@@ -70,6 +75,7 @@ export class Judge {
     this.#inspectCommit(node);
     if (raft.role === "leader") this.#inspectLeader(node);
     seen.term = raft.term;
+    seen.isLeader = raft.role === "leader";
     seen.configuration = raft.configuration;
   }
 
@@ -92,6 +98,10 @@ export class Judge {
   #inspectQuorum(node: Witness): void {
     const { log } = node.raft.state;
     const entry = { index: log.commit, term: log.termOrZero(log.commit) };
+    const { seen, raft } = node;
+    if (seen.isLeader && seen.term === raft.term && entry.term !== raft.term) {
+      this.fail(`node ${node.id} commits ${entry.index} of an earlier term by counting (5.4.2)`);
+    }
     const has = (id: NodeId): boolean => this.facts.get(id)?.holds(entry) === true;
     const { configuration } = node.raft;
     if (isQuorum(configuration, has)) return;
@@ -130,27 +140,32 @@ export class Judge {
 
   /** A message is about to leave. */
   sent(node: Witness, message: Message): void {
-    const { facts } = node;
-    const { hardState, durableHardState } = {
-      hardState: message.term,
-      durableHardState: facts.durableHardState,
-    };
     if (message.kind === "vote_response" && message.isGranted && message.ballot === "vote") {
-      this.#voted(node.id, message);
-      const isDurable = durableHardState.term > hardState ||
-        (durableHardState.term === hardState && durableHardState.vote === message.to);
-      if (!isDurable) this.fail(`node ${node.id} gives a vote that is not durable`);
+      this.#promised(node, { term: message.term, to: message.to });
+    } else if (message.kind === "vote_request" && message.ballot === "vote") {
+      this.#promised(node, { term: message.term, to: node.id });
+    } else if (message.kind === "append_response" && message.rejection === undefined) {
+      this.#acknowledged(node, message);
     }
-    if (message.kind === "vote_request" && message.ballot === "vote") {
-      this.#voted(node.id, { term: message.term, to: node.id });
-    }
-    if (message.kind !== "append_response" || message.rejection !== undefined) return;
-    if (message.index > Math.max(facts.durableUpTo, facts.base)) {
-      this.fail(`node ${node.id} acknowledges ${message.index} before it is durable`);
-    }
-    if (durableHardState.term < message.term) {
+  }
+
+  #promised(node: Witness, vote: { readonly term: number; readonly to: NodeId }): void {
+    this.#voted(node.id, vote);
+    const { durableHardState } = node.facts;
+    const isDurable = durableHardState.term > vote.term ||
+      (durableHardState.term === vote.term && durableHardState.vote === vote.to);
+    if (!isDurable) this.fail(`node ${node.id} gives a vote that is not durable`);
+  }
+
+  #acknowledged(node: Witness, message: { readonly index: number; readonly term: number }): void {
+    const { facts } = node;
+    const { term } = facts.durableHardState;
+    if (term < message.term) {
       this.fail(`node ${node.id} acknowledges in term ${message.term} before that is durable`);
     }
+    // What a later leader has replaced, durably, cannot be committed by the one who is told.
+    if (term > message.term || message.index <= Math.max(facts.durableUpTo, facts.base)) return;
+    this.fail(`node ${node.id} acknowledges ${message.index} before it is durable`);
   }
 
   #voted(voter: NodeId, vote: { readonly term: number; readonly to: NodeId }): void {

@@ -33,6 +33,8 @@ export interface ModelHost {
   readonly directory: string;
   readonly mode: "ram" | "disk";
   readonly chance: Chance;
+  /** The longest that a batch takes. */
+  readonly applyMs: number;
   /** Runs `work` in simulated milliseconds, unless the process dies before. */
   later(delayMs: number, work: () => void): void;
   readonly nowMs: number;
@@ -130,8 +132,8 @@ export class ModelStateMachine implements StateMachinePort {
 
   /** The writer's thread: one thing after the other, each after a while. */
   #inTurn<T>(work: () => T): Promise<T> {
-    const { chance, nowMs } = this.#host;
-    const doneMs = Math.max(nowMs, this.#busyUntilMs) + chance.below(300) / 100;
+    const { chance, nowMs, applyMs } = this.#host;
+    const doneMs = Math.max(nowMs, this.#busyUntilMs) + chance.below(applyMs * 100) / 100;
     this.#busyUntilMs = doneMs;
     return new Promise((resolve, reject) => {
       this.#host.later(doneMs - nowMs, () => {

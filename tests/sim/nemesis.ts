@@ -67,6 +67,7 @@ export class Nemesis {
       wipe: () => this.#wipe(),
       rollback: () => this.#rollBack(),
       forgetLeader: () => this.#forgetLeader(),
+      coup: () => this.#coup(),
       transfer: () => this.#transfer(),
       snapshot: () => this.#takeSnapshot(),
       snapshotRequest: () => this.#requestSnapshot(),
@@ -256,6 +257,20 @@ export class Nemesis {
       node.loop.raft.forgetLeader();
     });
     if (this.#chance.happens(0.5)) process?.enter((node) => node.loop.raft.campaign());
+  }
+
+  /** The leader hears nobody any more, or is heard by nobody, and the others are told that it is dead. */
+  #coup(): void {
+    const leader = this.#world.leader()?.machine.id;
+    if (leader === undefined) return;
+    const style = this.#chance.below(3);
+    this.#world.count("coups");
+    this.#cutFor((from, to) => (from === leader && style !== 0) || (to === leader && style !== 1));
+    for (const { id, process } of this.#world.running()) {
+      if (id === leader) continue;
+      process?.plan(this.#chance.within(1, 30), () => process.node?.loop.raft.forgetLeader());
+      process?.plan(this.#chance.within(31, 400), () => process.node?.loop.raft.campaign());
+    }
   }
 
   /** A process has died, and those that were connected to it notice, each after a while. */

@@ -92,11 +92,11 @@ export class SimNetwork {
       return;
     }
     this.#carry(parcel);
-    if (message.kind === "snapshot") return;
-    if (!this.isPerfect && this.#chance.happens(this.#options.doubling)) {
-      this.doubled += 1;
-      this.#carry(parcel);
-    }
+    if (this.isPerfect || !this.#chance.happens(this.#options.doubling)) return;
+    this.doubled += 1;
+    if (message.kind !== "snapshot") return this.#carry(parcel);
+    // A sender that has given up and begun again.
+    this.#timeline.after(this.#chance.within(1, SNAPSHOT_TIMEOUT_MS), () => this.#carry(parcel));
   }
 
   #carry(parcel: Parcel): void {

@@ -35,7 +35,12 @@ export class SimProcess {
   readonly judge: Judge;
   readonly #world: World;
   readonly #chance: Chance;
-  readonly #seen: Witness["seen"] = { commit: 0, term: 0, configuration: undefined };
+  readonly #seen: Witness["seen"] = {
+    commit: 0,
+    term: 0,
+    isLeader: false,
+    configuration: undefined,
+  };
   /** Set once, by `die`; the world buries it after the event. */
   death: Death | undefined;
   pausedUntilMs = 0;
@@ -174,6 +179,7 @@ export class SimProcess {
       fileSystem: machine.disk,
       directory: STATE_DIRECTORY,
       mode: machine.mode,
+      applyMs: this.#world.isCalm ? 1 : this.#world.options.applyMs,
       chance: this.#chance,
       get nowMs(): number {
         return timeline.nowMs;
@@ -234,6 +240,7 @@ export class SimProcess {
   #take(message: Message, content: Uint8Array | undefined): void {
     if (message.kind === "snapshot" && content !== undefined) {
       this.peers?.receive(message.snapshot, content);
+      this.#maybeCrashSoon();
     }
     this.#world.trace.note(
       message.kind,
@@ -242,6 +249,13 @@ export class SimProcess {
       () => textOf(message),
     );
     this.node?.loop.receive(message);
+  }
+
+  /** Installing is many steps, and seldom: a crash between any two of them must be harmless. */
+  #maybeCrashSoon(): void {
+    const { faults } = this.#world.options;
+    if (this.#world.isCalm || faults.diskCrash === 0 || !this.#chance.happens(0.2)) return;
+    this.machine.crashAtOperation = this.machine.disk.operationCount + this.#chance.within(1, 12);
   }
 
   /** Ends in order: no new work, what was begun is finished. */
@@ -263,10 +277,7 @@ export class SimProcess {
     const { machine } = this;
     this.#world.trace.note("fatal", machine.id, [], () => String(error));
     this.die("exit");
-    if (error instanceof SimulatedCrash) {
-      this.death = "power";
-      return;
-    }
+    if (error instanceof SimulatedCrash) return;
     if (error instanceof OperatingError && error.code === "disk_full") return;
     if (error instanceof FatalError && error.exitStatus === 74) return;
     const mayRefuse = machine.isSuspect || machine.isRolledBack;
@@ -308,7 +319,7 @@ export class SimProcess {
       [operation.number],
       () => `${operation.kind} ${operation.path}`,
     );
-    this.die("power");
+    this.die(this.#chance.happens(0.7) ? "power" : "exit");
     return "crash";
   }
 

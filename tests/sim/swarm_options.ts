@@ -26,6 +26,8 @@ export interface FaultRates {
   readonly wipe: number;
   readonly rollback: number;
   readonly forgetLeader: number;
+  /** The leader is cut off and another one elected at once. */
+  readonly coup: number;
   readonly transfer: number;
   readonly membership: number;
   readonly snapshot: number;
@@ -52,6 +54,8 @@ export interface SwarmOptions {
   /** Whether messages of one stream may overtake each other. */
   readonly reorders: boolean;
   readonly syncMs: readonly [min: number, max: number];
+  /** The longest that applying a batch takes. */
+  readonly applyMs: number;
   /** Probability that a sync stalls for a second or more. */
   readonly syncStall: number;
   readonly clients: number;
@@ -91,6 +95,7 @@ export function swarmOptions(seed: number): SwarmOptions {
     doubling: chance.pick([0, 0, 0.01, 0.1]) ?? 0,
     reorders: chance.happens(0.5),
     syncMs: [0, chance.pick([1, 3, 10, 50]) ?? 1],
+    applyMs: chance.pick([3, 3, 3, 30, 200]) ?? 3,
     syncStall: chance.happens(0.2) ? 0.002 : 0,
     clients: chance.within(1, 5),
     thinkMs: chance.pick([20, 100, 100, 400]) ?? 100,
@@ -139,6 +144,7 @@ const NEVER: FaultRates = {
   wipe: 0,
   rollback: 0,
   forgetLeader: 0,
+  coup: 0,
   transfer: 0,
   membership: 0,
   snapshot: 0,
@@ -163,6 +169,7 @@ const USUAL: readonly (readonly [kind: keyof FaultRates, likely: number, meanMs:
   ["wipe", 0.3, 15_000],
   ["rollback", 0.3, 15_000],
   ["forgetLeader", 0.4, 2000],
+  ["coup", 0.4, 5000],
   ["transfer", 0.35, 3000],
   ["membership", 0.5, 3000],
   ["snapshot", 0.3, 3000],

@@ -1,0 +1,124 @@
+/**
+ * Bugs in the driver: what is durable when, what clients are told, what a start trusts. Some of them were
+ * there once, and the simulator found them; these say so.
+ */
+import { bug, type PlantedBug } from "./planted_bug.ts";
+
+/** See the file's header. */
+export const NODE_BUGS: readonly PlantedBug[] = [
+  bug("acknowledged_before_fsync", "nothing is promised before it is on the disk", {
+    in: "src/node/append_queue.ts",
+    find:
+      "      this.#log.sync().then(() => {\n        for (const work of works) work.onDurable();\n      }),",
+    replace: "      Promise.resolve().then(async () => {\n" +
+      "        for (const work of works) work.onDurable();\n        await this.#log.sync();\n      }),",
+  }),
+  bug("never_synced", "entries are synced, not only written", {
+    in: "src/node/append_queue.ts",
+    find: "if (works.some((work) => work.mustSync)) return this.#write(works);",
+    replace: "if (works.some((work) => work.entries.length > 0)) return this.#write(works);",
+  }),
+  bug("activated_before_the_marker", "the marker is the switch (rule S2)", {
+    in: "src/node/event_loop.ts",
+    find:
+      "      await this.#log.saveMarker({ marker, hardState });\n      await peers.activate(marker);",
+    replace:
+      "      await peers.activate(marker);\n      await this.#log.saveMarker({ marker, hardState });",
+  }),
+  bug("install_without_draining", "apply stands still while a snapshot is installed (rule S2)", {
+    in: "src/node/event_loop.ts",
+    find: "      await this.applyQueue.drain();\n",
+    replace: "",
+  }),
+  bug("writes_survive_leadership", "a lost leadership ends the waits of its writes", {
+    in: "src/node/event_loop.ts",
+    find: 'if (wasLeader && state.role !== "leader") {',
+    replace: 'if (wasLeader && state.role !== "leader" && state.leader < 0) {',
+  }),
+  bug("unknown_said_to_be_refused", "refused means that nothing happened", {
+    in: "src/node/proposals.ts",
+    find: 'this.#remove(index)?.reject(new OperatingError("outcome_unknown", options.unknown));',
+    replace: 'this.#remove(index)?.reject(new OperatingError("not_leader", options.unknown));',
+  }),
+  bug("write_proposed_twice", "a write stands once in the log", {
+    in: "src/node/event_loop.ts",
+    find: "    batch.forEach((proposal, place) => {\n      this.proposals.place",
+    replace: "    const again = this.#entropy.below(50) === 0 ? batch.slice(0, 1) : [];\n" +
+      "    for (const { payload } of again) {\n" +
+      '      this.#raft.propose([{ kind: "normal", size: payload.length, payload }]);\n    }\n' +
+      "    batch.forEach((proposal, place) => {\n      this.proposals.place",
+  }),
+  bug("answered_before_applied", "a write is answered with its own result", {
+    in: "src/node/proposals.ts",
+    find: "    const proposal = this.#remove(index);\n    if (proposal === undefined) return;",
+    replace: "    const proposal = this.#remove(index + 1) ?? this.#remove(index);\n" +
+      "    if (proposal === undefined) return;",
+  }),
+  bug("read_does_not_wait_for_apply", "a read runs once its index is applied (thesis 6.4)", {
+    in: "src/node/node.ts",
+    find: "else if (index <= this.#loop.applyQueue.appliedIndex) wait.resolve();",
+    replace: "else if (index >= 0) wait.resolve();",
+  }),
+  bug("ready_before_own_term", "a leader serves once an entry of its term is applied (rule E4)", {
+    in: "src/node/node.ts",
+    find: "this.#ready = this.isLeader && this.#loop.isOfOwnTerm(appliedIndex);",
+    replace: "this.#ready = this.isLeader && appliedIndex >= 0;",
+  }),
+  bug("tail_keeps_replaced_entries", "replaced entries are never applied (figure 7)", {
+    in: "src/node/entry_tail.ts",
+    find: "if (first.index < this.to) this.#truncateFrom(first.index);",
+    replace: "if (first.index < this.to) return;",
+  }),
+  bug("batches_joined_without_replacing", "a later batch replaces what it overlaps (figure 7)", {
+    in: "src/node/append_queue.ts",
+    find:
+      "      joined.length = Math.max(0, Math.min(joined.length, first.index - begin.index));\n",
+    replace: "      if (first.index < begin.index) joined.length = 0;\n",
+  }),
+  bug("purged_before_the_marker", "state, marker, purge: in this order (B.1)", {
+    in: "src/node/compaction.ts",
+    find: "    if (!(await this.#saveMarker(marker))) return false;\n",
+    replace: "    await this.#stateMachine.releaseGenerations(marker.generation);\n" +
+      "    if (!(await this.#saveMarker(marker))) return false;\n",
+  }),
+  bug("compaction_without_overtaking_check", "an installed snapshot is not taken back (seed 22)", {
+    in: "src/node/node.ts",
+    find: "      if (marker.index <= log.marker.index) return;\n",
+    replace: "",
+  }),
+  bug("commit_behind_the_state", "on start commit = max(logged, applied) (rule D2; seed 12)", {
+    in: "src/node/event_loop.ts",
+    find:
+      "const commit = logIndex(Math.max(options.hardState.commit, stateMachine.applied.index));",
+    replace: "const { commit } = options.hardState;",
+  }),
+  bug("two_trials_at_once", "verdicts of several entries do not mix (rule A4; seed 354)", {
+    in: "src/node/node.ts",
+    find: "      if (this.#trying === parked.index) this.#trying = undefined;",
+    replace: "      this.#trying = parked.index === 0 ? parked.index : undefined;",
+  }),
+  bug("own_trial_is_obeyed", "the first verdict in the log holds (rule A4)", {
+    in: "src/node/node.ts",
+    find: '    const payload = encodeCommand({\n      kind: "verdict",',
+    replace: "    this.#options.stateMachine.verdict({\n      index: parked.index,\n" +
+      '      verdict: ended ? "run" : "void",\n      reason,\n    });\n' +
+      '    const payload = encodeCommand({\n      kind: "verdict",',
+  }),
+  bug("verdict_search_skips_one", "every replica finds the log's verdict (rule A4)", {
+    in: "src/node/verdict_search.ts",
+    find: "    this.#searched = options.parked.index;",
+    replace: "    this.#searched = options.parked.index + 2;",
+  }),
+  bug("full_disk_loses_entries", "entries that met a full disk are written again", {
+    in: "src/node/append_queue.ts",
+    find:
+      'if (error instanceof OperatingError && error.code === "disk_full") return this.#retryLater();',
+    replace: 'if (error instanceof OperatingError && error.code === "disk_full") {\n' +
+      "        this.#waiting.splice(0, works.length);\n        return this.#retryLater();\n      }",
+  }),
+  bug("fetched_entries_not_compared", "entries read back may be replaced meanwhile", {
+    in: "src/node/log_view.ts",
+    find: "return older.every(({ index, term }) => this.#log.term(index) === term) ? older : [];",
+    replace: "return older;",
+  }),
+];
