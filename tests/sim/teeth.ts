@@ -1,73 +1,21 @@
 /**
  * `deno task sim-teeth`: runs the simulator against one planted bug after the other, each in a copy of the
  * code of its own, and prints how many seeds it took to notice. First the canary, in a run of one seed. Ends
- * with status 1 when any bug is missed. `-- --only NAME,...` runs some, `-- --seeds N` gives it N seeds.
+ * with status 1 when any bug is missed. `-- --only NAME,...` runs some, `-- --seeds N` gives each N seeds;
+ * `-- --explore` lets the explorer search instead, for the engine's bugs, and wants ten of them.
  */
 import { ALL_BUGS, CANARY } from "./planted/all_bugs.ts";
-import { applyEdit, type PlantedBug } from "./planted/planted_bug.ts";
+import type { PlantedBug } from "./planted/planted_bug.ts";
+import { type Search, trial } from "./planted/trial.ts";
 
 const SEEDS_MAX = 500;
-const ROOT = new URL("../../", import.meta.url).pathname;
+const STATES_MAX = 300_000;
 
-/** What the simulator needs. */
-const COPIED = ["src", "tests/sim", "deno.json"];
+/** The explorer sees the engine alone, in a small world. */
+const EXPLORED_MIN = 10;
 
 function print(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(text));
-}
-
-function copy(from: string, to: string): void {
-  if (Deno.statSync(from).isFile) {
-    Deno.copyFileSync(from, to);
-    return;
-  }
-  Deno.mkdirSync(to, { recursive: true });
-  for (const { name } of Deno.readDirSync(from)) {
-    if (!name.endsWith("_test.ts")) copy(`${from}/${name}`, `${to}/${name}`);
-  }
-}
-
-function plant(bug: PlantedBug, directory: string): void {
-  Deno.mkdirSync(`${directory}/tests`, { recursive: true });
-  for (const path of COPIED) copy(`${ROOT}${path}`, `${directory}/${path}`);
-  for (const edit of bug.edits) {
-    const path = `${directory}/${edit.path}`;
-    Deno.writeTextFileSync(path, applyEdit(Deno.readTextFileSync(path), edit));
-  }
-}
-
-interface Verdict {
-  readonly isCaught: boolean;
-  /** How many seeds it took, or how many were tried. */
-  readonly seeds: number;
-  readonly reason: string;
-}
-
-async function trial(bug: PlantedBug, seeds: number): Promise<Verdict> {
-  const directory = Deno.makeTempDirSync({ prefix: "dust-planted-" });
-  try {
-    plant(bug, directory);
-    const script = `${directory}/tests/sim/main.ts`;
-    const args = ["run", "-A", "--no-check", "--no-lock", script, "--seeds", String(seeds)];
-    const command = new Deno.Command(Deno.execPath(), {
-      args: [...args, "--lines", "1"],
-      cwd: directory,
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    });
-    const { code, stdout, stderr } = await command.output();
-    const text = new TextDecoder().decode(stdout);
-    const done = /^(\d+) seeds,.* (\d+) failed$/m.exec(text);
-    const reason = /^Seed \d+ failed: (.*)$/m.exec(text)?.[1] ?? "";
-    if (done === null) {
-      const last = new TextDecoder().decode(stderr).trim().split("\n").slice(-3).join(" ");
-      return { isCaught: false, seeds: 0, reason: `the simulator itself broke: ${last}` };
-    }
-    return { isCaught: code === 1 && done[2] === "1", seeds: Number(done[1]), reason };
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
-  }
 }
 
 function valueAfter(args: readonly string[], name: string): string | undefined {
@@ -75,25 +23,36 @@ function valueAfter(args: readonly string[], name: string): string | undefined {
   return at < 0 ? undefined : args[at + 1];
 }
 
-async function main(args: readonly string[]): Promise<number> {
-  const canary = await trial(CANARY, 1);
-  print(`canary: ${canary.isCaught ? "dead, as it should be" : `ALIVE: ${canary.reason}`}\n`);
-  if (!canary.isCaught) return 1;
-  const only = valueAfter(args, "--only");
-  const names = only?.split(",");
-  const bugs = ALL_BUGS.filter(({ name }) => names === undefined || names.includes(name));
-  const seeds = Number(valueAfter(args, "--seeds") ?? SEEDS_MAX);
+/** @returns how many were caught. */
+async function tryAll(bugs: readonly PlantedBug[], search: Search): Promise<number> {
   let caught = 0;
   for (const bug of bugs) {
-    const verdict = await trial(bug, seeds);
-    if (verdict.isCaught) caught += 1;
-    const word = verdict.isCaught ? "caught" : "MISSED";
-    print(
-      `${word}  ${String(verdict.seeds).padStart(4)} seeds  ${bug.name.padEnd(36)} ` +
-        `${verdict.reason.slice(0, 90)}\n`,
-    );
+    const { outcome, amount, reason } = await trial(bug, search);
+    if (outcome === "caught") caught += 1;
+    const word = outcome === "caught" ? "caught" : outcome.toUpperCase();
+    const unit = search.harness === "sim" ? "seeds" : "states";
+    const text = `${word}  ${String(amount).padStart(6)} ${unit}  ${bug.name.padEnd(36)}`;
+    print(`${text} ${reason.slice(0, 90)}\n`);
   }
   print(`${caught} of ${bugs.length} planted bugs caught\n`);
+  return caught;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const canary = await trial(CANARY, { harness: "sim", seeds: 1 });
+  const isDead = canary.outcome === "caught";
+  print(`canary: ${isDead ? "dead, as it should be" : `ALIVE: ${canary.reason}`}\n`);
+  if (!isDead) return 1;
+  const names = valueAfter(args, "--only")?.split(",");
+  const bugs = ALL_BUGS.filter(({ name }) => names === undefined || names.includes(name));
+  if (args.includes("--explore")) {
+    const states = Number(valueAfter(args, "--states") ?? STATES_MAX);
+    const inEngine = bugs.filter(({ edits }) => edits.every(({ path }) => path.includes("raft/")));
+    const caught = await tryAll(inEngine, { harness: "explore", states, options: [] });
+    return caught >= Math.min(EXPLORED_MIN, inEngine.length) ? 0 : 1;
+  }
+  const seeds = Number(valueAfter(args, "--seeds") ?? SEEDS_MAX);
+  const caught = await tryAll(bugs, { harness: "sim", seeds });
   return caught === bugs.length ? 0 : 1;
 }
 

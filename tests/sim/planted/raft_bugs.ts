@@ -1,5 +1,7 @@
 /**
  * Bugs in the engine: each takes away one rule of the Raft paper, or of spec/raft-engine.md.
+ * Not here: a follower that commits, or acknowledges, what lies behind the entries of an append. This
+ * leader's probes always end at or behind the first difference of the logs, so no run gets there.
  */
 import { bug, type PlantedBug } from "./planted_bug.ts";
 
@@ -83,11 +85,6 @@ export const LOG_BUGS: readonly PlantedBug[] = [
     find: "const conflict = entries.findIndex((entry) => !this.matches(entry));",
     replace: "const conflict = entries.length > 0 ? 0 : -1;",
   }),
-  bug("commit_past_verified", "a follower commits what the append verified (figure 2, 5)", {
-    in: "src/raft/raft_log.ts",
-    find: "this.commitTo(logIndex(Math.min(append.commit, verified)));",
-    replace: "this.commitTo(logIndex(Math.min(append.commit, this.lastIndex)));",
-  }),
   bug("heartbeat_commits_everything", "a heartbeat's commit is what the peer holds (5.3)", {
     in: "src/raft/replication.ts",
     find: "return progress.match < state.log.commit ? progress.match : state.log.commit;",
@@ -103,11 +100,6 @@ export const LOG_BUGS: readonly PlantedBug[] = [
         "  state.members.progress(state.id)?.maybeUpdate(log.lastIndex);",
     },
   ),
-  bug("acknowledges_more_than_verified", "an acknowledgement names what was verified (5.3)", {
-    in: "src/raft/append.ts",
-    find: "state.acceptAppend({ to: leader, index: verified });",
-    replace: "state.acceptAppend({ to: leader, index: log.lastIndex });",
-  }),
   bug("match_on_send", "match is what a peer acknowledged (figure 2)", {
     in: "src/raft/progress.ts",
     find: "this.next = logIndex(this.next + append.count);",
@@ -129,12 +121,23 @@ export const LOG_BUGS: readonly PlantedBug[] = [
     find: "if (!state.log.matches({ index: commit, term: commitTerm })) return;",
     replace: "if (commit > state.log.lastIndex || commitTerm < 0) return;",
   }),
-  bug("older_snapshot_installed", "a snapshot takes nothing committed away (section 7)", {
-    in: "src/raft/snapshot.ts",
-    find:
-      "if (snapshot.index < log.commit || (snapshot.index === log.commit && !isRequested)) return false;",
-    replace: "if (snapshot.index < log.applied - 5 && !isRequested) return false;",
-  }),
+  {
+    name: "older_snapshot_installed",
+    breaks: "a snapshot takes nothing committed away (section 7)",
+    edits: [
+      {
+        path: "src/raft/snapshot.ts",
+        find:
+          "if (snapshot.index < log.commit || (snapshot.index === log.commit && !isRequested)) return false;",
+        replace: "if (snapshot.index < 0) return false;",
+      },
+      {
+        path: "src/raft/snapshot.ts",
+        find: "if (!isRequested && log.matches(snapshot)) {",
+        replace: "if (!isRequested && snapshot.index < 0) {",
+      },
+    ],
+  },
   bug("snapshot_acknowledged_at_once", "a snapshot is durable before it is acknowledged", {
     in: "src/raft/snapshot.ts",
     find: "state.acceptAppend({ to: message.from, index });",

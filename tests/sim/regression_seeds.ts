@@ -1,0 +1,35 @@
+/**
+ * Seeds that found something, for ever part of the regular tests. A seed means another run whenever the
+ * simulator changes, so the bug itself is kept as well: by a planted bug, or by a unit test.
+ */
+
+/** A seed and what it found. */
+export interface RegressionSeed {
+  readonly seed: number;
+  readonly found: string;
+}
+
+/** In the order of their finding. */
+export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
+  {
+    seed: 12,
+    found: "a state ahead of the logged commit index: the next compaction ended the node " +
+      "(planted: commit_behind_the_state)",
+  },
+  {
+    seed: 22,
+    found: "a snapshot was installed during a compaction, whose marker then took it back " +
+      "(planted: compaction_without_overtaking_check)",
+  },
+  {
+    seed: 354,
+    found: "the verdict on one heavy write, applied, ended the trial of the next " +
+      "(planted: two_trials_at_once)",
+  },
+  {
+    seed: 1059,
+    found: "open: a membership change behind an entry that waits for its verdict stops elections " +
+      "(rules A4 and D2); the operator of the simulation avoids it",
+  },
+  { seed: 2317, found: "the judge itself was too strict about what a later leader has replaced" },
+];
