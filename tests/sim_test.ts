@@ -2,7 +2,7 @@
  * The simulator as part of the regular tests: a share of the seeds, those that found something, and the
  * question whether it can still fail. The campaign is `deno task sim`, all teeth are `deno task sim-teeth`.
  */
-import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
+import { deepStrictEqual, notStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { explore } from "./explore/explorer.ts";
 import { ALL_BUGS, CANARY } from "./sim/planted/all_bugs.ts";
 import { applyEdit } from "./sim/planted/planted_bug.ts";
@@ -56,8 +56,11 @@ Deno.test("The simulator notices the canary in a single seed", async () => {
 });
 
 Deno.test("Every planted bug finds its place in the code exactly once", () => {
-  for (const { edits } of [...ALL_BUGS, CANARY]) {
-    for (const edit of edits) applyEdit(Deno.readTextFileSync(new URL(edit.path, ROOT)), edit);
+  for (const { name, edits } of [...ALL_BUGS, CANARY]) {
+    for (const edit of edits) {
+      const text = Deno.readTextFileSync(new URL(edit.path, ROOT));
+      notStrictEqual(applyEdit(text, edit), text, name);
+    }
   }
 });
 

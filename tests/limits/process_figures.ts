@@ -73,12 +73,13 @@ export function sleep(durationMs: number): Promise<void> {
 /** Waits until `isTrue`, looking every 20 ms. @throws {Error} naming `what` when it takes too long. */
 export async function waitUntil(
   isTrue: () => boolean | Promise<boolean>,
-  limit: { readonly what: string; readonly withinMs: number },
+  limit: { readonly what: string | (() => string); readonly withinMs: number },
 ): Promise<void> {
   const deadlineMs = performance.now() + limit.withinMs;
   while (!(await isTrue())) {
     if (performance.now() > deadlineMs) {
-      throw new Error(`Not within ${limit.withinMs} ms: ${limit.what}`);
+      const what = typeof limit.what === "string" ? limit.what : limit.what();
+      throw new Error(`Not within ${limit.withinMs} ms: ${what}`);
     }
     await sleep(20);
   }
