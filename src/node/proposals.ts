@@ -128,7 +128,9 @@ export class Proposals {
   expire(nowMs: number): void {
     const due = this.#queue.findIndex((proposal) => proposal.queueDeadlineMs > nowMs);
     const late = this.#queue.splice(0, due < 0 ? this.#queue.length : due);
-    this.refuse(late, new OperatingError("timeout", "timed out enqueuing operation"));
+    if (late.length > 0) {
+      this.refuse(late, new OperatingError("timeout", "timed out enqueuing operation"));
+    }
     for (const [index, proposal] of this.#waiting) {
       if (proposal.deadlineMs > nowMs) break;
       this.#remove(index)?.reject(
