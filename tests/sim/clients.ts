@@ -16,6 +16,9 @@ const KEYS = 8;
 const PATIENCE_MS = 8000;
 const READ_TIMEOUT_MS = 5000;
 
+/** How much longer clients think in a lull. */
+const LULL_FACTOR = 20;
+
 /** See the file's header. */
 export class Clients {
   readonly #world: World;
@@ -39,7 +42,9 @@ export class Clients {
   }
 
   #later(): void {
-    this.#world.timeline.after(this.#chance.waitMs(this.#world.options.thinkMs), () => {
+    const { options, isLull } = this.#world;
+    const thinkMs = isLull ? options.thinkMs * LULL_FACTOR : options.thinkMs;
+    this.#world.timeline.after(this.#chance.waitMs(thinkMs), () => {
       if (!this.#isOver) this.#act();
     });
   }

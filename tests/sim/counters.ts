@@ -8,6 +8,7 @@ export interface Counters {
   starts: number;
   exits: number;
   powerCuts: number;
+  tornWrites: number;
   diskCrashes: number;
   crashesInRecovery: number;
   kills: number;
@@ -52,6 +53,7 @@ export function noCounters(): Counters {
     starts: 0,
     exits: 0,
     powerCuts: 0,
+    tornWrites: 0,
     diskCrashes: 0,
     crashesInRecovery: 0,
     kills: 0,

@@ -51,6 +51,8 @@ export interface Machine {
   /** Sync and write errors until then; simulated milliseconds. */
   ioErrorsUntilMs: number;
   slowUntilMs: number;
+  /** Until then syncs take a second or so. */
+  stalledUntilMs: number;
 }
 
 /** What a first member begins with, or, without a configuration, one that is to join. */

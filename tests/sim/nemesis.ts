@@ -44,7 +44,7 @@ export class Nemesis {
     if (meanMs === 0) return;
     this.#world.timeline.after(this.#chance.waitMs(meanMs), () => {
       if (this.#isOver) return;
-      fault();
+      if (!this.#world.isLull) fault();
       this.#repeat(meanMs, fault);
     });
   }
@@ -170,8 +170,17 @@ export class Nemesis {
   #slowDisk(): void {
     const victim = this.#victim();
     if (victim === undefined) return;
+    if (this.#chance.happens(0.3)) return this.#stallDisk(victim.id);
     this.#world.count("slowDisks");
     victim.slowUntilMs = this.#world.timeline.nowMs + this.#chance.within(500, 8000);
+  }
+
+  /** Syncs take about as long as an election. */
+  #stallDisk(id: NodeId): void {
+    const machine = this.#world.machines.get(id);
+    if (machine === undefined) return;
+    this.#world.count("slowDisks");
+    machine.stalledUntilMs = this.#world.timeline.nowMs + this.#chance.within(500, 4000);
   }
 
   #failDisk(): void {
@@ -197,8 +206,11 @@ export class Nemesis {
   /** A machine that may be lost for good; undefined when the cluster cannot do without one now. */
   #expendable(): Machine | undefined {
     const victim = this.#chance.pick([...this.#world.machines.values()]);
-    if (victim === undefined || victim.isLost || victim.isSuspect) return undefined;
-    return this.#world.mayLose(victim) ? victim : undefined;
+    return victim !== undefined && this.#isExpendable(victim) ? victim : undefined;
+  }
+
+  #isExpendable(machine: Machine): boolean {
+    return !machine.isLost && !machine.isSuspect && this.#world.mayLose(machine);
   }
 
   #flipBit(): void {
@@ -230,12 +242,13 @@ export class Nemesis {
 
   /** First a copy is taken; later the disk is put back to it. */
   #rollBack(): void {
-    const copied = this.#chance.pick([...this.#world.machines.values()]);
+    const machines = [...this.#world.machines.values()];
+    const copied = this.#chance.pick(machines);
     if (copied !== undefined && copied.copy === undefined) {
       copied.copy = copied.disk.clone();
       return;
     }
-    const victim = this.#expendable();
+    const victim = this.#chance.pick(machines.filter((machine) => this.#isExpendable(machine)));
     if (victim?.copy === undefined) return;
     this.#world.count("rollbacks");
     this.#world.trace.note("rolled_back", victim.id);
@@ -266,6 +279,8 @@ export class Nemesis {
     const style = this.#chance.below(3);
     this.#world.count("coups");
     this.#cutFor((from, to) => (from === leader && style !== 0) || (to === leader && style !== 1));
+    // Its disk is still busy with the old term when the new one's entries come.
+    if (this.#chance.happens(0.5)) this.#stallDisk(leader);
     for (const { id, process } of this.#world.running()) {
       if (id === leader) continue;
       process?.plan(this.#chance.within(1, 30), () => process.node?.loop.raft.forgetLeader());

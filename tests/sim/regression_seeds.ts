@@ -32,4 +32,9 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
       "(rules A4 and D2); the operator of the simulation avoids it",
   },
   { seed: 2317, found: "the judge itself was too strict about what a later leader has replaced" },
+  {
+    seed: 1090,
+    found: "the simulation told no paused leader what became of a snapshot, as a transport must: " +
+      "that peer was sent nothing more",
+  },
 ];

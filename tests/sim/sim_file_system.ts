@@ -163,7 +163,7 @@ export class SimFileSystem implements FileSystem {
   }
 
   openSync(path: string, access: FileAccess): File {
-    this.#assertAlive();
+    this.assertAlive();
     return new SimFile(this, path, this.#inode(path, "open"), access);
   }
 
@@ -271,13 +271,13 @@ export class SimFileSystem implements FileSystem {
 
   /** For SimFile: bytes by which an inode may grow. @throws {SimulatedCrash} */
   roomToGrow(): number {
-    this.#assertAlive();
+    this.assertAlive();
     return this.capacityBytes - this.#usedBytes();
   }
 
   /** Counts and announces a change, then makes it, or what the hook wants instead. */
   #change(kind: SimOperation["kind"], path: string, apply: (fate: SyncFate) => void): void {
-    this.#assertAlive();
+    this.assertAlive();
     this.#operationCount += 1;
     const outcome = this.onOperation({ kind, path, number: this.#operationCount });
     const message = `Cannot ${kind} ${path}: ${outcome} (simulated)`;
@@ -299,19 +299,20 @@ export class SimFileSystem implements FileSystem {
   }
 
   async #pause(kind: SimOperation["kind"], path: string): Promise<void> {
-    this.#assertAlive();
+    this.assertAlive();
     await this.delay({ kind, path, number: this.#operationCount + 1 });
-    this.#assertAlive();
+    this.assertAlive();
   }
 
   async #answer<T>(work: () => T): Promise<T> {
-    this.#assertAlive();
+    this.assertAlive();
     await Promise.resolve();
-    this.#assertAlive();
+    this.assertAlive();
     return work();
   }
 
-  #assertAlive(): void {
+  /** @throws {SimulatedCrash} once the power is off. */
+  assertAlive(): void {
     if (this.#hasCrashed) throw new SimulatedCrash("The power is off");
   }
 
@@ -425,7 +426,7 @@ class SimFile implements File {
   #write(bytes: Uint8Array, position: number): void {
     this.#assertWritable("write");
     const growth = Math.max(0, position + bytes.length - this.#inode.size);
-    const missing = Math.max(0, growth - this.#fileSystem.roomToGrow());
+    const missing = growth === 0 ? 0 : Math.max(0, growth - this.#fileSystem.roomToGrow());
     try {
       this.#fileSystem.changeFile("write", this.path, () => {
         this.#inode.write(bytes.subarray(0, bytes.length - missing), position);
@@ -463,8 +464,7 @@ class SimFile implements File {
   #assertFree(): void {
     assert(!this.#isBusy, "SimFile: an operation is pending");
     assert(!this.#isClosed, "SimFile: the file is closed");
-    // Also the check that the power is on.
-    this.#fileSystem.roomToGrow();
+    this.#fileSystem.assertAlive();
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {

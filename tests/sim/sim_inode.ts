@@ -54,10 +54,9 @@ export class SimInode {
       const number = Math.floor((position + at) / SECTOR_BYTES);
       const inSector = (position + at) % SECTOR_BYTES;
       const part = Math.min(SECTOR_BYTES - inSector, bytes.length - at);
-      const sector = new Uint8Array(SECTOR_BYTES);
-      sector.set(this.#liveSector(number) ?? []);
+      const sector = this.#liveSector(number)?.slice() ?? new Uint8Array(SECTOR_BYTES);
       sector.set(bytes.subarray(at, at + part), inSector);
-      this.#addVersion(number, sector.some((byte) => byte !== 0) ? sector : undefined);
+      this.#addVersion(number, isZero(sector) ? undefined : sector);
       at += part;
     }
     if (bytes.length > 0 && position + bytes.length > this.size) {
@@ -154,4 +153,9 @@ export class SimInode {
     else this.#durable.set(sector, value);
     if (versions.length === 0) this.#versions.delete(sector);
   }
+}
+
+function isZero(sector: Uint8Array): boolean {
+  for (let at = 0; at < sector.length; at++) if (sector[at] !== 0) return false;
+  return true;
 }

@@ -38,7 +38,11 @@ export interface FaultRates {
 export interface SwarmOptions {
   readonly seed: number;
   readonly voters: number;
+  /** Storms and lulls take turns for so long. */
   readonly durationMs: number;
+  readonly stormMs: number;
+  /** Without new faults, and with few clients; 0 for none. */
+  readonly lullMs: number;
   readonly raft: Partial<RaftConfig>;
   readonly segmentSizeBytes: number;
   readonly snapshotEntries: number;
@@ -79,10 +83,15 @@ export function swarmOptions(seed: number): SwarmOptions {
   const chance = stream(seed, "options");
   const voters = chance.pick(SIZES) ?? 3;
   const networkMin = chance.pick([0, 0, 1, 5]) ?? 0;
+  const storms = chance.within(1, 3);
+  const stormMs = Math.floor(chance.within(20, 100) * 1000 / storms);
+  const lullMs = chance.within(10, 140) * 1000;
   return {
     seed,
     voters,
-    durationMs: chance.within(20, 100) * 1000,
+    durationMs: storms * (stormMs + lullMs),
+    stormMs,
+    lullMs,
     raft: raftSettings(chance),
     segmentSizeBytes: chance.pick([4096, 8192, 8192, 16384, 65536]) ?? 8192,
     snapshotEntries: chance.pick([5, 20, 50, 150]) ?? 20,
@@ -167,7 +176,7 @@ const USUAL: readonly (readonly [kind: keyof FaultRates, likely: number, meanMs:
   ["diskFull", 0.25, 15_000],
   ["bitFlip", 0.3, 12_000],
   ["wipe", 0.3, 15_000],
-  ["rollback", 0.3, 15_000],
+  ["rollback", 0.3, 6000],
   ["forgetLeader", 0.4, 2000],
   ["coup", 0.4, 5000],
   ["transfer", 0.35, 3000],

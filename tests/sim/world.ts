@@ -67,6 +67,12 @@ export class World {
     this.counters[counter] += 1;
   }
 
+  /** Nothing new goes wrong for a while. */
+  get isLull(): boolean {
+    const { stormMs, lullMs } = this.options;
+    return this.timeline.nowMs % (stormMs + lullMs) >= stormMs;
+  }
+
   get bootCrash(): number {
     return this.isCalm ? 0 : this.options.bootCrash;
   }
@@ -112,6 +118,7 @@ export class World {
       crashAtOperation: undefined,
       ioErrorsUntilMs: 0,
       slowUntilMs: 0,
+      stalledUntilMs: 0,
     };
     this.machines.set(id, machine);
     this.judge.facts.set(id, facts);
@@ -162,7 +169,7 @@ export class World {
     this.count(death === "power" ? "powerCuts" : "exits");
     machine.crashAtOperation = undefined;
     if (death === "power") {
-      machine.disk = machine.disk.afterPowerCut(this.#powerCutChoice());
+      machine.disk = machine.disk.afterPowerCut(this.#countTorn(this.#powerCutChoice()));
       machine.ram = undefined;
     } else {
       machine.disk = machine.disk.afterProcessCrash();
@@ -181,6 +188,21 @@ export class World {
     if (style === 0) return () => 0;
     if (style === 1) return (count) => count - 1;
     return (count) => this.#chance.below(count);
+  }
+
+  /** A torn write: of what was unsynced, part is there and part is not. */
+  #countTorn(choose: (count: number) => number): (count: number) => number {
+    let lost = false;
+    let kept = false;
+    return (count) => {
+      const chosen = choose(count);
+      if (count < 2) return chosen;
+      const wasTorn = lost && kept;
+      lost ||= chosen === 0;
+      kept ||= chosen > 0;
+      if (lost && kept && !wasTorn) this.count("tornWrites");
+      return chosen;
+    };
   }
 
   /** A process sends. */
@@ -203,9 +225,9 @@ export class World {
 
   #report(parcel: Parcel, outcome: "installed" | "failed"): void {
     const { from, to } = parcel.message;
-    this.machines.get(from)?.process?.enter((node) => {
-      node.loop.raft.reportSnapshot({ peer: to, outcome });
-    });
+    const { process } = this.machines.get(from) ?? {};
+    // A paused sender learns it later, but it does: a leader that never does sends that peer nothing more.
+    process?.plan(0, () => process.node?.loop.raft.reportSnapshot({ peer: to, outcome }));
   }
 
   /** A follower asks the leader for a read index. The answer is judged as it arrives. */
