@@ -96,10 +96,16 @@ export class BodyReader {
 
   /** The runtime's own way is the fastest, but cannot be stopped: a stall leaves it behind. */
   #readAtOnce(request: Request): Promise<string> {
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const stall = this.#stalls.add(() => reject(stalled()));
-    request.text().then(resolve, (error) => reject(unreadable(error)));
-    return promise.finally(() => this.#stalls.cancel(stall));
+    return new Promise((resolve, reject) => {
+      const stall = this.#stalls.add(() => reject(stalled()));
+      request.text().then((text) => {
+        this.#stalls.cancel(stall);
+        resolve(text);
+      }, (error) => {
+        this.#stalls.cancel(stall);
+        reject(unreadable(error));
+      });
+    });
   }
 
   /** Piece by piece; holds bytes for itself when the length was not announced. */
