@@ -3,9 +3,10 @@
  * own no-op; every other payload is one `Command`, laid out as `command_format.ts` says.
  *
  * A command is complete: with it and the state before it, every replica computes the same state.
- * So it carries the proposer's time and a random seed; `now` and `seed` sit at fixed places in the
- * encoded form, because the leader sets them at the moment it proposes (rule T1).
+ * So it carries the proposer's time and a random seed; these sit at fixed places in the encoded form,
+ * because the leader sets them at the moment it proposes (rule T1).
  */
+import type { RetryName } from "./retry.ts";
 import type { NamedValue, Value } from "./value.ts";
 
 /** One string of SQL, which may hold several statements, and what is bound to it. */
@@ -21,9 +22,16 @@ export interface ExecuteCommand {
   readonly options: ExecuteOptions;
   /** Proposed wall time in milliseconds since 1970; apply clamps it (rule T1). */
   readonly nowMs: number;
+  /**
+   * Milliseconds on the proposer's monotonic clock since the entry that it proposed before, at most
+   * `ELAPSED_MS_MAX`: by these the log's own clock moves (rule T1).
+   */
+  readonly elapsedMs: number;
   /** Seeds `random()` and `randomblob()` of this entry. */
   readonly seed: bigint;
   readonly statements: readonly Statement[];
+  /** What makes it happen once however often it is sent (rules X1, X2). */
+  readonly retry?: RetryName;
 }
 
 /** How the statements of an `ExecuteCommand` run. All of it changes meaning, so all is replicated. */
@@ -55,5 +63,18 @@ export interface VerdictCommand {
   readonly reason: string;
 }
 
+/**
+ * Begins the forwarding session of a node's process (rule X1), in place of that of an earlier one.
+ * `seenIndex` is an index that this node had seen applied: an opening that was under way for long, and
+ * knows nothing of the session there is, must not replace it.
+ */
+export interface OpenSessionCommand {
+  readonly kind: "open_session";
+  readonly nodeId: number;
+  /** Unsigned 64 bits. */
+  readonly bootNonce: bigint;
+  readonly seenIndex: number;
+}
+
 /** All that can be in a log entry today. */
-export type Command = ExecuteCommand | BarrierCommand | VerdictCommand;
+export type Command = ExecuteCommand | BarrierCommand | VerdictCommand | OpenSessionCommand;

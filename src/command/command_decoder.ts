@@ -6,6 +6,7 @@ import { unreachable } from "../base/assert.ts";
 import type { Command, Statement } from "./command.ts";
 import { FLAG, KIND, TAG, VERDICT } from "./command_format.ts";
 import { CommandReader, undecodable } from "./command_reader.ts";
+import type { RetryName } from "./retry.ts";
 import { type NamedValue, Real, type Value } from "./value.ts";
 
 // A byte order mark is a character of the text like any other; by default it would be dropped.
@@ -29,14 +30,22 @@ export function decodeCommand(payload: Uint8Array): Command {
         verdict: reader.verdict === VERDICT.run ? "run" : "void",
         reason: decodeText(payload, reader),
       };
+    case KIND.openSession:
+      return {
+        kind: "open_session",
+        nodeId: reader.sessionNodeId,
+        bootNonce: reader.bootNonce(),
+        seenIndex: reader.seenIndex,
+      };
     default:
       return decodeExecute(payload, reader);
   }
 }
 
 function decodeExecute(payload: Uint8Array, reader: CommandReader): Command {
-  const { nowMs, lastWriteIndexMax, timeoutMs, flags } = reader;
+  const { nowMs, elapsedMs, lastWriteIndexMax, timeoutMs, flags } = reader;
   const seed = reader.seed();
+  const retry = decodeRetryName(payload, reader);
   const statements: Statement[] = [];
   while (reader.nextStatement()) statements.push(decodeStatement(payload, reader));
   return {
@@ -48,9 +57,24 @@ function decodeExecute(payload: Uint8Array, reader: CommandReader): Command {
       ...(lastWriteIndexMax === undefined ? {} : { lastWriteIndexMax }),
     },
     nowMs,
+    elapsedMs,
     seed,
     statements,
+    ...(retry === undefined ? {} : { retry }),
   };
+}
+
+function decodeRetryName(payload: Uint8Array, reader: CommandReader): RetryName | undefined {
+  const { flags, retryFormat: format } = reader;
+  if ((flags & FLAG.key) !== 0) {
+    const user = decodeText(payload, { from: reader.userFrom, to: reader.userTo });
+    const key = decodeText(payload, { from: reader.keyFrom, to: reader.keyTo });
+    return { kind: "key", user, key, format };
+  }
+  if ((flags & FLAG.session) === 0) return undefined;
+  const { sessionNodeId: nodeId, sequence, lowestOutstanding } = reader;
+  const bootNonce = reader.bootNonce();
+  return { kind: "session", nodeId, bootNonce, sequence, lowestOutstanding, format };
 }
 
 function decodeStatement(payload: Uint8Array, reader: CommandReader): Statement {

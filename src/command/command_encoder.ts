@@ -8,20 +8,29 @@
 import { assert, unreachable } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
 import { ENTRY_SIZE_BYTES_MAX } from "../base/limits.ts";
-import type { Command, ExecuteCommand, Statement, VerdictCommand } from "./command.ts";
+import type {
+  Command,
+  ExecuteCommand,
+  OpenSessionCommand,
+  Statement,
+  VerdictCommand,
+} from "./command.ts";
 import {
   APPLY_VERSION,
+  ELAPSED_MS_MAX,
   FLAG,
   FORMAT_VERSION,
   HEADER_BYTES,
   KIND,
   LITTLE_ENDIAN,
+  NOW_MS_END,
   OFFSET,
   STATEMENT_BYTES_MIN,
   TAG,
   VERDICT,
 } from "./command_format.ts";
 import { ENCODER_SHARED_BYTES_MAX, ENCODER_SLAB_BYTES } from "./limits.ts";
+import { encodeRetryName, KEY_BYTES_MIN, retryFlag, SESSION_BYTES } from "./retry.ts";
 import { Real, type Value } from "./value.ts";
 
 /** Up to here a loop over characters is faster than the call into the runtime's encoder. */
@@ -57,6 +66,9 @@ export class CommandEncoder {
         break;
       case "verdict":
         this.#verdict(command);
+        break;
+      case "open_session":
+        this.#openSession(command);
         break;
       default:
         unreachable(command);
@@ -121,19 +133,21 @@ export class CommandEncoder {
   }
 
   #execute(command: ExecuteCommand): void {
-    const { options, statements } = command;
+    const { options, statements, retry } = command;
     const precondition = options.lastWriteIndexMax;
     let flags = 0;
     if (options.transaction) flags |= FLAG.transaction;
     if (options.rows) flags |= FLAG.rows;
     if (precondition !== undefined) flags |= FLAG.lastWriteIndexMax;
+    if (retry !== undefined) flags |= retryFlag(retry);
     const from = this.#at;
     this.#header({ kind: KIND.execute, flags });
-    setUint64(this.#view, from + OFFSET.nowMs, command.nowMs);
+    setTimes(this.#view, from, command);
     this.#view.setBigUint64(from + OFFSET.seed, command.seed, LITTLE_ENDIAN);
     this.#view.setUint32(from + OFFSET.timeoutMs, options.timeoutMs, LITTLE_ENDIAN);
     this.#view.setUint32(from + OFFSET.statementCount, statements.length, LITTLE_ENDIAN);
     if (precondition !== undefined) this.#uint64(precondition);
+    if (retry !== undefined) this.#raw(encodeRetryName(retry));
     for (const statement of statements) this.#statement(statement);
   }
 
@@ -155,6 +169,15 @@ export class CommandEncoder {
     this.#uint64(command.index);
     this.#byte(VERDICT[command.verdict]);
     this.#text(command.reason);
+  }
+
+  #openSession(command: OpenSessionCommand): void {
+    this.#header({ kind: KIND.openSession, flags: 0 });
+    this.#uint64(command.nodeId);
+    this.#reserve(8);
+    this.#view.setBigUint64(this.#at, command.bootNonce, LITTLE_ENDIAN);
+    this.#at += 8;
+    this.#uint64(command.seenIndex);
   }
 
   #value(value: Value): void {
@@ -216,9 +239,13 @@ export class CommandEncoder {
 
   #blob(value: Uint8Array): void {
     this.#uint32(value.length);
-    this.#reserve(value.length);
-    this.#bytes.set(value, this.#at);
-    this.#at += value.length;
+    this.#raw(value);
+  }
+
+  #raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
   }
 
   /** UTF-8 behind its length; a lone surrogate becomes U+FFFD. */
@@ -261,16 +288,17 @@ export function encodeCommand(command: Command): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Sets time and seed of an encoded command in place: the leader's last act before it proposes it.
- * `nowMs` is a safe integer of at least 0, `seed` an unsigned 64-bit number.
+ * Sets times and seed of an encoded command in place: the leader's last act before it proposes it.
+ * `nowMs` is an integer from 0 to below `NOW_MS_END`, `elapsedMs` from 0 to `ELAPSED_MS_MAX`, `seed` an
+ * unsigned 64-bit number.
  */
 export function stampCommand(
   payload: Uint8Array,
-  stamp: { readonly nowMs: number; readonly seed: bigint },
+  stamp: { readonly nowMs: number; readonly elapsedMs: number; readonly seed: bigint },
 ): void {
   assert(payload.length >= HEADER_BYTES, "stampCommand: no command");
   const view = new DataView(payload.buffer, payload.byteOffset, HEADER_BYTES);
-  setUint64(view, OFFSET.nowMs, stamp.nowMs);
+  setTimes(view, 0, stamp);
   view.setBigUint64(OFFSET.seed, stamp.seed, LITTLE_ENDIAN);
 }
 
@@ -278,7 +306,11 @@ export function stampCommand(
 function sizeOfAscii(command: Command): number {
   if (command.kind === "barrier") return HEADER_BYTES;
   if (command.kind === "verdict") return HEADER_BYTES + 13 + command.reason.length;
+  if (command.kind === "open_session") return HEADER_BYTES + 24;
+  const { retry } = command;
   let size = HEADER_BYTES + (command.options.lastWriteIndexMax === undefined ? 0 : 8);
+  if (retry?.kind === "session") size += SESSION_BYTES;
+  if (retry?.kind === "key") size += KEY_BYTES_MIN + retry.user.length + retry.key.length;
   for (const { sql, positional, named } of command.statements) {
     size += STATEMENT_BYTES_MIN + sql.length;
     for (const value of positional) size += sizeOfAsciiValue(value);
@@ -291,6 +323,19 @@ function sizeOfAsciiValue(value: Value): number {
   if (value === null) return 1;
   if (typeof value === "string" || value instanceof Uint8Array) return 5 + value.length;
   return typeof value === "number" && (value | 0) === value ? 5 : 9;
+}
+
+/** Both into eight bytes, the upper two of which no time needs. */
+function setTimes(
+  view: DataView,
+  from: number,
+  times: { readonly nowMs: number; readonly elapsedMs: number },
+): void {
+  const { nowMs, elapsedMs } = times;
+  assert(nowMs < NOW_MS_END, "setTimes: now is past its end");
+  assert(elapsedMs >= 0 && elapsedMs <= ELAPSED_MS_MAX, "setTimes: elapsed is out of bounds");
+  setUint64(view, from + OFFSET.nowMs, nowMs);
+  view.setUint16(from + OFFSET.elapsedMs, elapsedMs, LITTLE_ENDIAN);
 }
 
 function setUint64(view: DataView, at: number, value: number): void {

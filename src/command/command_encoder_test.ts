@@ -6,9 +6,10 @@ import { ENTRY_SIZE_BYTES_MAX } from "../base/limits.ts";
 import type { Command, ExecuteCommand } from "./command.ts";
 import { decodeCommand } from "./command_decoder.ts";
 import { CommandEncoder, encodeCommand, stampCommand } from "./command_encoder.ts";
-import { HEADER_BYTES } from "./command_format.ts";
+import { ELAPSED_MS_MAX, HEADER_BYTES, NOW_MS_END } from "./command_format.ts";
 import { checkCommand, CommandReader } from "./command_reader.ts";
 import { ENCODER_SLAB_BYTES } from "./limits.ts";
+import type { RetryName } from "./retry.ts";
 import { Real, type Value } from "./value.ts";
 
 const anyText = fc.oneof(
@@ -34,6 +35,24 @@ const anyStatement = fc.record({
   named: fc.array(fc.record({ name: anyText, value: anyValue }), { maxLength: 3 }),
 });
 
+const anyUint64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+
+const anyRetryName: fc.Arbitrary<RetryName> = fc.oneof(
+  fc.record({ kind: fc.constant("key" as const), user: anyText, key: anyText, format: fc.nat() }, {
+    noNullPrototype: true,
+  }),
+  fc.tuple(fc.maxSafeNat(), anyUint64, fc.maxSafeNat(), fc.nat(100), fc.nat()).map(
+    ([nodeId, bootNonce, sequence, waiting, format]): RetryName => ({
+      kind: "session",
+      nodeId,
+      bootNonce,
+      sequence,
+      lowestOutstanding: Math.max(sequence - waiting, 0),
+      format,
+    }),
+  ),
+);
+
 const anyExecute: fc.Arbitrary<ExecuteCommand> = fc.record({
   kind: fc.constant("execute" as const),
   options: fc.record({
@@ -42,10 +61,15 @@ const anyExecute: fc.Arbitrary<ExecuteCommand> = fc.record({
     timeoutMs: fc.nat(),
     lastWriteIndexMax: fc.maxSafeNat(),
   }, { requiredKeys: ["transaction", "rows", "timeoutMs"] }),
-  nowMs: fc.maxSafeNat(),
-  seed: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  nowMs: fc.maxSafeNat().map((value) => value % NOW_MS_END),
+  elapsedMs: fc.nat(ELAPSED_MS_MAX),
+  seed: anyUint64,
   statements: fc.array(anyStatement, { maxLength: 4 }),
-}, { noNullPrototype: true });
+  retry: anyRetryName,
+}, {
+  noNullPrototype: true,
+  requiredKeys: ["kind", "options", "nowMs", "elapsedMs", "seed", "statements"],
+});
 
 const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   anyExecute,
@@ -56,11 +80,17 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     verdict: fc.constantFrom("run" as const, "void" as const),
     reason: anyText,
   }, { noNullPrototype: true }),
+  fc.record({
+    kind: fc.constant("open_session" as const),
+    nodeId: fc.maxSafeNat(),
+    bootNonce: anyUint64,
+    seenIndex: fc.maxSafeNat(),
+  }, { noNullPrototype: true }),
 );
 
 function execute(statements: ExecuteCommand["statements"]): ExecuteCommand {
   const options = { transaction: false, rows: false, timeoutMs: 0 };
-  return { kind: "execute", options, nowMs: 0, seed: 0n, statements };
+  return { kind: "execute", options, nowMs: 0, elapsedMs: 0, seed: 0n, statements };
 }
 
 /** fast-check's records have no prototype; commands are compared by content only. */
@@ -184,16 +214,17 @@ Deno.test("encodeCommand() writes U+FFFD for a lone surrogate, by either way of 
   }
 });
 
-Deno.test("stampCommand() changes time and seed and nothing else", () => {
+Deno.test("stampCommand() changes times and seed and nothing else", () => {
   fc.assert(
     fc.property(
       anyExecute,
-      fc.maxSafeNat(),
-      fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-      (command, nowMs, seed) => {
+      fc.maxSafeNat().map((value) => value % NOW_MS_END),
+      fc.nat(ELAPSED_MS_MAX),
+      anyUint64,
+      (command, nowMs, elapsedMs, seed) => {
         const payload = new CommandEncoder().encode(command);
-        stampCommand(payload, { nowMs, seed });
-        assertSame(decodeCommand(payload), { ...command, nowMs, seed });
+        stampCommand(payload, { nowMs, elapsedMs, seed });
+        assertSame(decodeCommand(payload), { ...command, nowMs, elapsedMs, seed });
       },
     ),
   );

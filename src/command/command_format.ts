@@ -1,39 +1,49 @@
 /**
  * The bytes of a command, little-endian; every replica reads them for ever (rules F1, F2).
  *
- *    0  u8   format version       8  u64  now, milliseconds since 1970
- *    1  u8   apply version       16  u64  seed
- *    2  u8   kind                24  u32  timeout, milliseconds
- *    3  u8   flags               28  u32  count of statements
- *    4  u32  database id         32  what the flags announce, in the order of their bits, then the body
+ *    0  u8   format version       8  u48  now, milliseconds since 1970
+ *    1  u8   apply version       14  u16  elapsed, milliseconds (0 in format 1)
+ *    2  u8   kind                16  u64  seed
+ *    3  u8   flags               24  u32  timeout, milliseconds
+ *    4  u32  database id         28  u32  count of statements
+ *                                32  what the flags announce, in the order of their bits, then the body
  *
  *   execute   per statement: u8 flags (0) | u32 length, SQL | u32 count of positional values |
  *             u32 count of named values | the values | per named value: u32 length, name | value
  *   value     u8 tag, then: null nothing | i32 | i64 | f64 | u32 length, UTF-8 | u32 length, bytes
+ *   names     of a write that is sent again: see retry.ts
  *   barrier   nothing
  *   verdict   u64 index | u8 1 run, 2 void | u32 length, reason
+ *   open_session   u64 node id | u64 boot nonce | u64 seen index
  *
  * A flag that this build does not know means a command of a newer one, and is refused. Bits set aside
- * by rule F2: session or key, expected digest; in a statement's flags, its own time and seed.
+ * by rule F2: expected digest; in a statement's flags, its own time and seed.
  */
 
 /** The byte order, as DataView wants it. */
 export const LITTLE_ENDIAN = true;
 
 /** Raised when a byte changes its place or meaning. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
+
+/** The oldest that is read as it is: what has come since was zero in it. */
+export const FORMAT_VERSION_MIN = 1;
 
 /** Raised when the same bytes would compute something else. */
 export const APPLY_VERSION = 1;
 
 /** The byte at `OFFSET.kind`. */
-export const KIND = { execute: 1, barrier: 2, verdict: 3 } as const;
+export const KIND = { execute: 1, barrier: 2, verdict: 3, openSession: 4 } as const;
 
-/** Bits of the byte at `OFFSET.flags`; `lastWriteIndexMax` puts a u64 behind the header. */
-export const FLAG = { transaction: 1, rows: 2, lastWriteIndexMax: 4 } as const;
+/**
+ * Bits of the byte at `OFFSET.flags`; `lastWriteIndexMax` puts a u64 behind the header, `key` or
+ * `session` a name, and never both.
+ */
+export const FLAG = { transaction: 1, rows: 2, lastWriteIndexMax: 4, key: 8, session: 16 } as const;
 
 /** All flags that this build knows. */
-export const FLAGS_KNOWN = FLAG.transaction | FLAG.rows | FLAG.lastWriteIndexMax;
+export const FLAGS_KNOWN = FLAG.transaction | FLAG.rows | FLAG.lastWriteIndexMax | FLAG.key |
+  FLAG.session;
 
 /** The byte before a value. */
 export const TAG = { null: 0, int32: 1, int64: 2, real: 3, text: 4, blob: 5 } as const;
@@ -49,10 +59,17 @@ export const OFFSET = {
   flags: 3,
   databaseId: 4,
   nowMs: 8,
+  elapsedMs: 14,
   seed: 16,
   timeoutMs: 24,
   statementCount: 28,
 } as const;
+
+/** Past the end of `now`. */
+export const NOW_MS_END = 2 ** 48;
+
+/** The most that one entry moves the log's own clock (rule T1). */
+export const ELAPSED_MS_MAX = 10_000;
 
 /** Bytes of the header; no command is shorter. */
 export const HEADER_BYTES = 32;

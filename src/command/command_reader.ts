@@ -13,6 +13,7 @@ import {
   FLAG,
   FLAGS_KNOWN,
   FORMAT_VERSION,
+  FORMAT_VERSION_MIN,
   HEADER_BYTES,
   KIND,
   LITTLE_ENDIAN,
@@ -43,6 +44,8 @@ export class CommandReader {
   kind = 0;
   /** Execute: bits of `FLAG`. */
   flags = 0;
+  /** Any kind: milliseconds on the proposer's clock since its last entry; bound it (rule T1). */
+  elapsedMs = 0;
   /** Execute: proposed wall time in milliseconds since 1970. */
   nowMs = 0;
   /** Execute: the seed's lower and upper 32 bits. */
@@ -54,6 +57,22 @@ export class CommandReader {
   statementCount = 0;
   /** Execute: the precondition, or undefined. */
   lastWriteIndexMax: number | undefined = undefined;
+  /** Execute: where the statements begin. */
+  bodyFrom = 0;
+  /** Execute with a name (retry.ts): how its answer is written. */
+  retryFormat = 0;
+  /** Execute with `FLAG.key`: user and key are the bytes `[userFrom, userTo)`, `[keyFrom, keyTo)`. */
+  userFrom = 0;
+  userTo = 0;
+  keyFrom = 0;
+  keyTo = 0;
+  /** Execute with `FLAG.session`, and an opening of one. The nonce's eight bytes begin at `nonceFrom`. */
+  sessionNodeId = 0;
+  nonceFrom = 0;
+  sequence = 0;
+  lowestOutstanding = 0;
+  /** Opening of a session: what its node had seen applied. */
+  seenIndex = 0;
   /** Verdict: the entry it is about, and one of `VERDICT`. Its reason is the bytes `[from, to)`. */
   verdictIndex = 0;
   verdict = 0;
@@ -97,7 +116,8 @@ export class CommandReader {
     const view = this.#view;
     const formatVersion = view.getUint8(from + OFFSET.formatVersion);
     const applyVersion = view.getUint8(from + OFFSET.applyVersion);
-    if (formatVersion !== FORMAT_VERSION || applyVersion !== APPLY_VERSION) {
+    const isKnown = formatVersion >= FORMAT_VERSION_MIN && formatVersion <= FORMAT_VERSION;
+    if (!isKnown || applyVersion !== APPLY_VERSION) {
       throw undecodable(`format ${formatVersion}, apply version ${applyVersion} are not known`);
     }
     if (view.getUint32(from + OFFSET.databaseId, LITTLE_ENDIAN) !== 0) {
@@ -105,6 +125,7 @@ export class CommandReader {
     }
     this.kind = view.getUint8(from + OFFSET.kind);
     this.flags = view.getUint8(from + OFFSET.flags);
+    this.elapsedMs = view.getUint16(from + OFFSET.elapsedMs, LITTLE_ENDIAN);
     this.#at = from + HEADER_BYTES;
     this.#to = to;
     this.#statementsLeft = this.#positionalLeft = this.#namedLeft = 0;
@@ -115,6 +136,8 @@ export class CommandReader {
         return this.#expectPlainHead();
       case KIND.verdict:
         return this.#openVerdict();
+      case KIND.openSession:
+        return this.#openOpening();
       default:
         throw undecodable(`kind ${this.kind} is not known`);
     }
@@ -123,7 +146,8 @@ export class CommandReader {
   #openExecute(from: number): void {
     const view = this.#view;
     if ((this.flags & ~FLAGS_KNOWN) !== 0) throw undecodable(`flags ${this.flags} are not known`);
-    this.nowMs = this.#safe(from + OFFSET.nowMs);
+    this.nowMs = view.getUint32(from + OFFSET.nowMs, LITTLE_ENDIAN) +
+      view.getUint16(from + OFFSET.nowMs + 4, LITTLE_ENDIAN) * TWO_TO_32;
     this.seedLow = view.getUint32(from + OFFSET.seed, LITTLE_ENDIAN);
     this.seedHigh = view.getUint32(from + OFFSET.seed + 4, LITTLE_ENDIAN);
     this.timeoutMs = view.getUint32(from + OFFSET.timeoutMs, LITTLE_ENDIAN);
@@ -131,11 +155,42 @@ export class CommandReader {
     if ((this.flags & FLAG.lastWriteIndexMax) !== 0) {
       this.lastWriteIndexMax = this.#safe(this.#take(8));
     }
+    if ((this.flags & (FLAG.key | FLAG.session)) !== 0) this.#openName();
+    this.bodyFrom = this.#at;
     this.statementCount = view.getUint32(from + OFFSET.statementCount, LITTLE_ENDIAN);
     if (this.statementCount * STATEMENT_BYTES_MIN > this.#to - this.#at) {
       throw undecodable(`it has no room for ${this.statementCount} statements`);
     }
     this.#statementsLeft = this.statementCount;
+  }
+
+  #openName(): void {
+    this.retryFormat = this.#view.getUint32(this.#take(4), LITTLE_ENDIAN);
+    if ((this.flags & FLAG.session) === 0) {
+      this.#takeRange();
+      this.userFrom = this.from;
+      this.userTo = this.to;
+      this.#takeRange();
+      this.keyFrom = this.from;
+      this.keyTo = this.to;
+      return;
+    }
+    if ((this.flags & FLAG.key) !== 0) throw undecodable("it has both a key and a session");
+    this.sessionNodeId = this.#safe(this.#take(8));
+    this.nonceFrom = this.#take(8);
+    this.sequence = this.#safe(this.#take(8));
+    this.lowestOutstanding = this.#safe(this.#take(8));
+    if (this.lowestOutstanding > this.sequence) {
+      throw undecodable("its lowest outstanding sequence is past its own");
+    }
+  }
+
+  #openOpening(): void {
+    this.#expectPlainHead();
+    this.sessionNodeId = this.#safe(this.#take(8));
+    this.nonceFrom = this.#take(8);
+    this.seenIndex = this.#safe(this.#take(8));
+    this.#expectEnd();
   }
 
   #openVerdict(): void {
@@ -207,6 +262,11 @@ export class CommandReader {
   int64(): bigint {
     assert(this.tag === TAG.int64, "CommandReader: no int64 at hand");
     return this.#view.getBigInt64(this.from, LITTLE_ENDIAN);
+  }
+
+  /** The nonce of a session, or of an opening. */
+  bootNonce(): bigint {
+    return this.#view.getBigUint64(this.nonceFrom, LITTLE_ENDIAN);
   }
 
   /** The seed as one number. */

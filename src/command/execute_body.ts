@@ -32,6 +32,7 @@ export function encodeExecuteBody(options: {
     kind: "execute",
     options: { transaction, rows, timeoutMs },
     nowMs: 0,
+    elapsedMs: 0,
     seed: 0n,
     statements,
   });

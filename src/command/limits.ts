@@ -10,6 +10,9 @@ export const STATEMENTS_MAX = 1_000_000;
 /** Parameters in one request, over all its statements; the bytes of a byte array do not count. */
 export const PARAMETERS_MAX = 4_000_000;
 
+/** Characters of a client's `Idempotency-Key`. */
+export const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
+
 /** Characters of a number that an error message repeats. */
 export const QUOTED_NUMBER_LENGTH_MAX = 64;
 

@@ -14,6 +14,7 @@ import { OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex } from "../base/ids.ts";
 import { APPEND_BATCH_BYTES_MAX, APPLY_BACKLOG_BYTES_MAX } from "../base/limits.ts";
 import { stampCommand } from "../command/command_encoder.ts";
+import { ELAPSED_MS_MAX } from "../command/command_format.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
 import { changeConfiguration } from "../raft/configuration_changer.ts";
@@ -108,11 +109,14 @@ export class EventLoop {
   #tickDue = false;
   #timer: Timer | undefined;
   #stopped = false;
+  /** When the last batch was stamped, in whole milliseconds of the monotonic clock. */
+  #stampedMs: number;
 
   constructor(options: EventLoopOptions) {
     const { log, stateMachine, clock } = options;
     this.#log = log;
     this.#clock = clock;
+    this.#stampedMs = Math.floor(clock.monotonicMs());
     this.#entropy = options.entropy;
     this.#listener = options.listener;
     this.#peers = options.peers;
@@ -279,10 +283,15 @@ export class EventLoop {
   /** Time and chance of the entries (rule T1, Q4). The seeds of one batch differ by an odd constant. */
   #stamp(batch: readonly Proposal[]): void {
     const nowMs = this.#clock.wallMs();
+    const stampedMs = Math.floor(this.#clock.monotonicMs());
+    // For the first of them; no time passes between the others.
+    let elapsedMs = Math.min(stampedMs - this.#stampedMs, ELAPSED_MS_MAX);
+    this.#stampedMs = stampedMs;
     const bytes = this.#entropy.bytes(8);
     let seed = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0);
     for (const proposal of batch) {
-      stampCommand(proposal.payload, { nowMs, seed });
+      stampCommand(proposal.payload, { nowMs, elapsedMs, seed });
+      elapsedMs = 0;
       seed = BigInt.asUintN(64, seed + SEED_STEP);
       proposal.onProposed?.();
     }

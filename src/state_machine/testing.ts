@@ -5,6 +5,7 @@
 import { logIndex, term } from "../base/ids.ts";
 import { CommandEncoder } from "../command/command_encoder.ts";
 import type { Statement } from "../command/command.ts";
+import type { RetryName } from "../command/retry.ts";
 import type { NamedValue, Value } from "../command/value.ts";
 import type { ApplyEntry } from "../node/ports.ts";
 import { Connection } from "../sqlite/connection.ts";
@@ -30,8 +31,10 @@ export interface EntrySettings {
   /** Undefined: nobody waits. */
   readonly format?: number | undefined;
   readonly nowMs?: number;
+  readonly elapsedMs?: number;
   readonly seed?: bigint;
   readonly lastWriteIndexMax?: number;
+  readonly retry?: RetryName;
 }
 
 export const CLUSTER_ID: Uint8Array<ArrayBuffer> = Uint8Array.from(
@@ -61,8 +64,10 @@ export function entry(
       ...(lastWriteIndexMax === undefined ? {} : { lastWriteIndexMax }),
     },
     nowMs: settings.nowMs ?? EPOCH_MS + index * 1000,
+    elapsedMs: settings.elapsedMs ?? 0,
     seed: settings.seed ?? BigInt(index) * 0x9e37_79b9_7f4a_7c15n & 0xffff_ffff_ffff_ffffn,
     statements: statements.map(fullStatement),
+    ...(settings.retry === undefined ? {} : { retry: settings.retry }),
   });
   return {
     index: logIndex(index),
