@@ -40,7 +40,7 @@ export interface ApplyListener {
   prepareEntry(entry: Entry): ApplyEntry;
   /** Entries up to `outcome.appliedIndex` are applied and committed; `entries` are those of this batch. */
   onApplied(entries: readonly ApplyEntry[], outcome: ApplyOutcome): void;
-  /** All entries of this item are applied. */
+  /** All entries of this item, or of the next part of one, are applied. */
   onItemApplied(item: StorageApply): void;
   /** The entry at `parked.index` waits for a verdict and the log so far has none. Comes again and again. */
   onVerdictMissing(parked: Parked): void;
@@ -207,12 +207,20 @@ export class ApplyQueue {
     this.#pump();
   }
 
+  /**
+   * The engine is told batch by batch: an entry that waits for its verdict must not hide that a
+   * configuration change before it is applied, or nobody could be elected who proposes the verdict (D2).
+   */
   #finishItems(): void {
-    let item = this.#items[0];
-    while (item !== undefined && (item.entries.at(-1)?.index ?? 0) <= this.#applied) {
-      this.#items.shift();
-      this.#listener.onItemApplied(item);
-      item = this.#items[0];
+    for (let item = this.#items[0]; item !== undefined; item = this.#items[0]) {
+      const { entries } = item;
+      const first = entries[0]?.index ?? 0;
+      const count = Math.min(entries.length, this.#applied + 1 - first);
+      if (count <= 0) return;
+      if (count === entries.length) this.#items.shift();
+      else this.#items[0] = { entries: entries.slice(count) };
+      const isWhole = count === entries.length;
+      this.#listener.onItemApplied(isWhole ? item : { entries: entries.slice(0, count) });
     }
   }
 

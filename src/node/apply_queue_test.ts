@@ -85,7 +85,7 @@ function upTo(last: number): number[] {
   return Array.from({ length: last - 1 }, (_, place) => 2 + place);
 }
 
-Deno.test("ApplyQueue applies every entry once and in order, and tells of items once they are whole", async () => {
+Deno.test("ApplyQueue applies every entry once and in order, and tells of items behind them", async () => {
   const { stateMachine, said, give } = setUp();
   stateMachine.hold();
   await give(3);
@@ -227,7 +227,16 @@ Deno.test("ApplyQueue.drain() waits for what is in flight, and nothing goes out 
   queue.resumeAt(logIndex(30));
   await settle();
   deepStrictEqual(stateMachine.batches, ["2-2", "31-40"]);
-  deepStrictEqual(said.filter((each) => each.startsWith("item")), ["item 2", "item 40"]);
+  deepStrictEqual(said.filter((each) => each.startsWith("item")), ["item 2", "item 30", "item 40"]);
+});
+
+Deno.test("ApplyQueue tells what is applied of an item before a parked entry: changes count (D2)", async () => {
+  const { stateMachine, said, give } = setUp();
+  stateMachine.parks.add(5);
+  await give(7, { 3: "conf_change" });
+  await settle();
+  strictEqual(stateMachine.applied.index, 4);
+  deepStrictEqual(said.filter((each) => each.startsWith("item")), ["item 3", "item 4"]);
 });
 
 Deno.test("ApplyQueue.resumeAt() forgets a parked entry that the new state has", async () => {

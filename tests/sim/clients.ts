@@ -104,7 +104,8 @@ export class Clients {
   }
 
   #nextCommand(): ModelCommand {
-    const isHeavy = this.#chance.happens(this.#world.options.heavyShare);
+    const isHeavy = this.#chance.happens(this.#world.options.heavyShare) || this.#world.isHeavyNext;
+    this.#world.isHeavyNext = false;
     const weight = isHeavy ? this.#chance.pick(["heavy", "endless"] as const) : undefined;
     return {
       key: this.#chance.below(KEYS),

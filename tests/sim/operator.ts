@@ -162,7 +162,11 @@ export class Operator {
         ...change,
       });
       assert(outcome.kind !== "forwarded", "Operator: forwarded");
-      if (outcome.kind === "taken") this.#world.count("membershipChanges");
+      if (outcome.kind === "taken") {
+        this.#world.count("membershipChanges");
+        // An entry that waits for a verdict soon behind a change: elections must not wait for both.
+        this.#world.isHeavyNext = hasVerdicts && this.#chance.happens(0.5);
+      }
       this.#world.trace.note(
         "conf_change",
         leader.machine.id,

@@ -37,4 +37,10 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     found: "the simulation told no paused leader what became of a snapshot, as a transport must: " +
       "that peer was sent nothing more",
   },
+  {
+    seed: 2266,
+    found:
+      "a membership change that was applied counted as not applied while a later entry of its " +
+      "batch waited for a verdict: nobody could be elected (planted: change_hidden_by_a_parked_entry)",
+  },
 ];

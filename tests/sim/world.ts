@@ -34,6 +34,8 @@ export class World {
   readonly counters: Counters = noCounters();
   /** From now on disks are fast and nothing goes wrong. */
   isCalm = false;
+  /** The next write wants a verdict. */
+  isHeavyNext = false;
   /** Told whenever a process ends (rule E2). */
   onDeath: (machine: Machine) => void = () => undefined;
   readonly #chance: Chance;

@@ -97,6 +97,11 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     find: "      if (this.#trying === parked.index) this.#trying = undefined;",
     replace: "      this.#trying = parked.index === 0 ? parked.index : undefined;",
   }),
+  bug("change_hidden_by_a_parked_entry", "an applied change does not stop elections (seed 2266)", {
+    in: "src/node/apply_queue.ts",
+    find: "      if (count <= 0) return;\n",
+    replace: "      if (count < entries.length) return;\n",
+  }),
   bug("own_trial_is_obeyed", "the first verdict in the log holds (rule A4)", {
     in: "src/node/node.ts",
     find: '    const payload = encodeCommand({\n      kind: "verdict",',
