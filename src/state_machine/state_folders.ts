@@ -80,11 +80,26 @@ function syncFolder(path: string): void {
   }
 }
 
-/** Deletes all generations but one. None of them may be open. */
+/**
+ * Deletes all generations but the one that the log names (rule S2): for a start, when nobody is making
+ * one. None of them may be open.
+ */
 export function keepGeneration(place: GenerationPlace): void {
-  const folder = stateFolder(place.dataDirectory);
+  removeGenerations(place, (generation) => generation !== place.generation);
+}
+
+/** Deletes the generations before this one; a newer one may be on its way in from a peer (rule S2). */
+export function removeOlderGenerations(place: GenerationPlace): void {
+  removeGenerations(place, (generation) => generation < place.generation);
+}
+
+function removeGenerations(
+  { dataDirectory }: GenerationPlace,
+  isToGo: (generation: number) => boolean,
+): void {
+  const folder = stateFolder(dataDirectory);
   for (const name of readdirSync(folder)) {
-    if (!GENERATION_PATTERN.test(name) || name === String(place.generation)) continue;
+    if (!GENERATION_PATTERN.test(name) || !isToGo(Number(name))) continue;
     rmSync(joinPath(folder, name), { recursive: true, force: true });
   }
 }

@@ -26,7 +26,7 @@ import type { CopyReply, CopyRequest } from "./copy_worker.ts";
 import { ROOM_LOOK_MS } from "./limits.ts";
 import { ReadGate } from "./read_gate.ts";
 import { ReaderPool } from "./reader_pool.ts";
-import { keepGeneration } from "./state_folders.ts";
+import { removeOlderGenerations } from "./state_folders.ts";
 import { unpackAnswers, type WriterState } from "./writer_messages.ts";
 import { startWriterWorker, WriterThread } from "./writer_thread.ts";
 
@@ -212,7 +212,7 @@ export class StateMachine implements StateMachinePort {
 
   releaseGenerations(generation: number): Promise<void> {
     const { dataDirectory } = this.#options.live;
-    return Promise.resolve().then(() => keepGeneration({ dataDirectory, generation }));
+    return Promise.resolve().then(() => removeOlderGenerations({ dataDirectory, generation }));
   }
 
   async stats(): Promise<StateMachineStats> {
