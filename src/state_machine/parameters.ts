@@ -77,16 +77,26 @@ function assertEnough(wanted: number, given: number): void {
 }
 
 function numbersOf(statement: Statement, facts: StatementFacts, name: string): readonly number[] {
+  facts.parameters ??= parametersByName(statement);
   const known = facts.parameters.get(name);
   if (known !== undefined) return known;
   if (!LETTER.test(name)) {
     throw new StatementError(`name ${JSON.stringify(name)} does not begin with a letter`);
   }
-  const numbers = [":", "@", "$"].map((prefix) => statement.parameterIndex(prefix + name))
-    .filter((index) => index > 0);
-  // Names that the statement does not have would grow the map without bound.
-  if (numbers.length > 0) facts.parameters.set(name, numbers);
-  return numbers;
+  return [];
+}
+
+/** All at once: SQLite compares with each name of the statement when it is asked for one. */
+function parametersByName(statement: Statement): ReadonlyMap<string, readonly number[]> {
+  const parameters = new Map<string, number[]>();
+  for (let number = 1; number <= statement.parameterCount; number++) {
+    const name = statement.parameterName(number);
+    if (name === undefined || name.startsWith("?")) continue;
+    const numbers = parameters.get(name.slice(1));
+    if (numbers === undefined) parameters.set(name.slice(1), [number]);
+    else numbers.push(number);
+  }
+  return parameters;
 }
 
 function bindCurrent(

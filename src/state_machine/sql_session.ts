@@ -29,8 +29,8 @@ export interface StatementFacts {
   readonly pragma: Pragma | undefined;
   /** Nothing but blanks and semicolons follows in the string. */
   readonly isWhole: boolean;
-  /** Numbers of the parameters that a name stands for; filled as names are asked for. */
-  readonly parameters: Map<string, readonly number[]>;
+  /** Numbers of the parameters that a name stands for, its prefix left out; made when names are first bound. */
+  parameters: ReadonlyMap<string, readonly number[]> | undefined;
 }
 
 const HARMLESS = new Set([
@@ -175,7 +175,7 @@ export class SqlSession {
       control,
       pragma: keyword === "PRAGMA" ? pragma : undefined,
       isWhole,
-      parameters: new Map(),
+      parameters: undefined,
     };
     // Rule Q7: what is stored in the schema must not so much as name a table of ours.
     if (touchesSchema && sql.toLowerCase().includes(OWN_PREFIX)) {
