@@ -30,7 +30,7 @@ Deno.test("bindValues() gives a name's value to all spellings of it, and the las
     { name: "a::b", value: 6 },
   ];
   bindValues(statement, facts, { positional: [], named: [...named, ...named], taken: 0 });
-  deepStrictEqual(statement.step(), true);
+  ok(statement.step());
   const row = Array.from({ length: 7 }, (_, column) => statement.columnValue(column));
   deepStrictEqual(row, [2, 2, 2, 2, null, 6, 3]);
   statement.reset();
