@@ -81,6 +81,8 @@ export interface EventLoopListener {
   onApplied(index: LogIndex): void;
   /** A read may run once `index` is applied; undefined: it was given up, ask again. */
   onReadIndex(context: ReadContext, index: LogIndex | undefined): void;
+  /** Too many reads wait for their confirmation already: this one was not taken. */
+  onReadOverload(context: ReadContext): void;
   onRoleChanged(state: SoftState): void;
   /** The leader must find out whether the parked entry ends, and propose a verdict. */
   onVerdictMissing(parked: Parked): void;
@@ -187,9 +189,11 @@ export class EventLoop {
     this.#scheduleTurn();
   }
 
-  /** Asks for a read index; the listener gets it under `context`, or undefined at once when refused. */
+  /** Asks for a read index; the listener gets it under `context`, or learns at once that it was refused. */
   readIndex(context: ReadContext): void {
-    if (this.#raft.readIndex(context) !== "taken") this.#listener.onReadIndex(context, undefined);
+    const outcome = this.#raft.readIndex(context);
+    if (outcome === "overloaded") this.#listener.onReadOverload(context);
+    else if (outcome === "no_leader") this.#listener.onReadIndex(context, undefined);
     this.#scheduleTurn();
   }
 

@@ -64,6 +64,7 @@ export class Node {
   #onReady: (() => void)[] = [];
   #updateTimeMs: number | undefined;
   #strongReadTerm = 0;
+  #isStopping = false;
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -73,6 +74,7 @@ export class Node {
       listener: {
         onApplied: (index) => this.#onApplied(index),
         onReadIndex: (context, index) => this.#onReadIndex(context, index),
+        onReadOverload: (context) => this.#onReadOverload(context),
         onRoleChanged: () => this.#checkReady(),
         onVerdictMissing: (parked) => this.#onVerdictMissing(parked),
         onTick: (nowMs) => this.#expireReads(nowMs),
@@ -180,6 +182,8 @@ export class Node {
     this.#barrier = barrier;
     try {
       return await barrier;
+    } catch (error) {
+      throw this.#barrierFailure(error);
     } finally {
       // One that was refused before it was queued never says that it was proposed.
       if (this.#barrier === barrier) this.#barrier = undefined;
@@ -221,6 +225,7 @@ export class Node {
 
   /** Ends in order: no new work, then the log, then what waits learns its fate. */
   async stop(): Promise<void> {
+    this.#isStopping = true;
     this.#loop.appendQueue.stop();
     await this.#compaction.stop();
     await this.#loop.stop();
@@ -266,6 +271,16 @@ export class Node {
     }
   }
 
+  #onReadOverload(context: ReadContext): void {
+    const waits = this.#reads.get(context) ?? [];
+    this.#reads.delete(context);
+    const error = new OperatingError(
+      "overloaded",
+      "Cannot confirm read: too many reads wait for it",
+    );
+    for (const wait of waits) wait.reject(error);
+  }
+
   /** Apply may stand still and a confirmation may be lost: time alone ends such waits. */
   #expireReads(nowMs: number): void {
     this.#waits.expire(nowMs);
@@ -301,6 +316,16 @@ export class Node {
     });
     this.#strongReadTerm = this.#loop.raft.term;
     return index;
+  }
+
+  /** What becomes of a barrier changes nothing, so a read that loses one may just be asked again. */
+  #barrierFailure(error: unknown): unknown {
+    if (!(error instanceof OperatingError && error.code === "outcome_unknown")) return error;
+    const cause = { cause: error };
+    if (this.#isStopping) return new OperatingError("not_ready", "raft is already shutdown", cause);
+    if (!this.isLeader) return new OperatingError("not_leader", "leader not found", cause);
+    const message = "Cannot confirm read: the log does not get to it in time";
+    return new OperatingError("overloaded", message, cause);
   }
 
   #propose(proposal: {

@@ -9,6 +9,8 @@ import { PROPOSALS_IN_FLIGHT_BYTES_MAX } from "../base/limits.ts";
 import { FakeClock } from "../os/fake_clock.ts";
 import { productionConfig } from "../raft/config.ts";
 import { encodeConfiguration } from "../raft/configuration.ts";
+import { READS_PENDING_MAX } from "../raft/limits.ts";
+import type { Message } from "../raft/message.ts";
 import { Node } from "./node.ts";
 import type { PeersPort } from "./ports.ts";
 import {
@@ -87,6 +89,36 @@ async function pass(clock: FakeClock, byMs: number): Promise<void> {
 }
 
 /** What became of a promise: empty while nothing has. */
+/** One of three that was elected and then hears nothing: it leads, and nothing is confirmed. */
+async function startLeaderOfThree(): Promise<Parts> {
+  const log = new MemoryLog();
+  const stateMachine = new MemoryStateMachine(log);
+  stateMachine.applied = { ...stateMachine.applied, configuration: THREE };
+  const sent: Message[] = [];
+  const send = (message: Message): void => void sent.push(message);
+  const peers = { send, snapshotToSend: () => undefined } as unknown as PeersPort;
+  const parts = makeNode(log, stateMachine, peers);
+  parts.node.start();
+  for (let count = 0; count < 200 && !parts.node.isLeader; count++) {
+    await pass(parts.clock, TICK_MS);
+    for (const message of sent.splice(0)) {
+      if (message.kind !== "vote_request") continue;
+      const { term: asked, ballot, to: from, from: to } = message;
+      const answer = { kind: "vote_response", from, to, term: asked, ballot } as const;
+      const unsaid = { commit: logIndex(0), commitTerm: term(0) };
+      parts.node.loop.receive({ ...answer, ...unsaid, isGranted: true });
+    }
+  }
+  ok(parts.node.isLeader);
+  return parts;
+}
+
+function laterHeartbeat({ loop }: Node): Message {
+  const { id, term: now } = loop.raft;
+  const at = { from: nodeId(2), to: id, term: term(now + 1) };
+  return { kind: "heartbeat", ...at, commit: logIndex(0), readRound: 0 };
+}
+
 function fateOf(promise: Promise<unknown>): string[] {
   const fates: string[] = [];
   promise.then(() => fates.push("done"), (error) => fates.push(error.code ?? String(error)));
@@ -147,6 +179,33 @@ Deno.test("Node.barrier() that was refused is not shared with reads that come la
   await rejects(node.barrier(), { code: "overloaded" });
   await write;
   strictEqual(await node.barrier(), 5);
+});
+
+Deno.test("Node.barrier() that is lost says to ask again, never that its outcome is unknown", async () => {
+  const { node, stateMachine, clock } = await startReady();
+  stateMachine.hold();
+  const late = fateOf(node.barrier());
+  await pass(clock, 31_000);
+  deepStrictEqual(late, ["overloaded"]);
+  const stopped = fateOf(node.barrier());
+  await settle();
+  await node.stop();
+  await settle();
+  deepStrictEqual(stopped, ["not_ready"]);
+  const cluster = await startLeaderOfThree();
+  const lost = fateOf(cluster.node.barrier());
+  await settle();
+  cluster.node.loop.receive(laterHeartbeat(cluster.node));
+  await settle();
+  deepStrictEqual([cluster.node.isLeader, lost], [false, ["not_leader"]]);
+});
+
+Deno.test("Node.confirmRead() is told of too many reads as what it is, not as a missing leader", async () => {
+  const { node } = await startLeaderOfThree();
+  for (let context = 1; context <= READS_PENDING_MAX; context++) {
+    strictEqual(node.loop.raft.readIndex(1_000_000 + context), "taken");
+  }
+  await rejects(node.confirmRead(1_000), { code: "overloaded", message: /^Cannot confirm read/ });
 });
 
 Deno.test("Node.confirmRead() waits for what is committed, and ends at its deadline when apply stands still", async () => {
