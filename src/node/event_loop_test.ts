@@ -70,6 +70,7 @@ function startFollower(log = new MemoryLog()): Follower {
     listener: {
       onApplied: () => {},
       onReadIndex: () => {},
+      onReadOverload: () => {},
       onRoleChanged: () => {},
       onVerdictMissing: ({ index }) => missing.push(index),
       onTick: () => {},
