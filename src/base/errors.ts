@@ -18,6 +18,10 @@ export type ErrorCode =
   | "outcome_unknown" // A write that may still commit.
   | "unauthorized"
   | "conflict" // Another state was expected.
+  | "key_reused" // The idempotency key belongs to another request; nothing happened.
+  | "keys_full" // No idempotency key can be taken until older ones expire; nothing happened.
+  | "session_refused" // A forwarded write came too late to be told from its repetition; nothing happened.
+  | "index_not_reached" // This node had not applied the index that a read asked for in time.
   | "internal"; // A statement or a result that cannot be answered; see the message.
 
 /** An expected failure, shown to the caller. @see ErrorCode */

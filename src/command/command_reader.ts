@@ -57,8 +57,9 @@ export class CommandReader {
   statementCount = 0;
   /** Execute: the precondition, or undefined. */
   lastWriteIndexMax: number | undefined = undefined;
-  /** Execute: where the statements begin. */
+  /** Execute: the statements are the bytes `[bodyFrom, bodyTo)`. */
   bodyFrom = 0;
+  bodyTo = 0;
   /** Execute with a name (retry.ts): how its answer is written. */
   retryFormat = 0;
   /** Execute with `FLAG.key`: user and key are the bytes `[userFrom, userTo)`, `[keyFrom, keyTo)`. */
@@ -157,6 +158,7 @@ export class CommandReader {
     }
     if ((this.flags & (FLAG.key | FLAG.session)) !== 0) this.#openName();
     this.bodyFrom = this.#at;
+    this.bodyTo = this.#to;
     this.statementCount = view.getUint32(from + OFFSET.statementCount, LITTLE_ENDIAN);
     if (this.statementCount * STATEMENT_BYTES_MIN > this.#to - this.#at) {
       throw undecodable(`it has no room for ${this.statementCount} statements`);

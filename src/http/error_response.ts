@@ -29,6 +29,10 @@ const OUTCOME: { readonly [code in ErrorCode]: Outcome } = {
   outcome_unknown: "envelope",
   unauthorized: { status: 401 },
   conflict: { status: 409 },
+  key_reused: { status: 422 },
+  keys_full: { status: 429 },
+  session_refused: { status: 503 },
+  index_not_reached: { status: 408 },
   internal: "envelope",
 };
 

@@ -292,6 +292,10 @@ Deno.test("each expected failure has its answer", async () => {
     outcome_unknown: envelope,
     unauthorized: text(401),
     conflict: text(409),
+    key_reused: text(422),
+    keys_full: text(429),
+    session_refused: text(503),
+    index_not_reached: text(408),
     internal: envelope,
   };
   for (const [code, expected] of Object.entries(answers)) {

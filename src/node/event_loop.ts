@@ -14,7 +14,7 @@ import { OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex } from "../base/ids.ts";
 import { APPEND_BATCH_BYTES_MAX, APPLY_BACKLOG_BYTES_MAX } from "../base/limits.ts";
 import { stampCommand } from "../command/command_encoder.ts";
-import { ELAPSED_MS_MAX } from "../command/command_format.ts";
+import { ELAPSED_MS_MAX, NOW_MS_END } from "../command/command_format.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
 import { changeConfiguration } from "../raft/configuration_changer.ts";
@@ -286,7 +286,7 @@ export class EventLoop {
 
   /** Time and chance of the entries (rule T1, Q4). The seeds of one batch differ by an odd constant. */
   #stamp(batch: readonly Proposal[]): void {
-    const nowMs = this.#clock.wallMs();
+    const nowMs = Math.min(this.#clock.wallMs(), NOW_MS_END - 1);
     const stampedMs = Math.floor(this.#clock.monotonicMs());
     // For the first of them; no time passes between the others.
     let elapsedMs = Math.min(stampedMs - this.#stampedMs, ELAPSED_MS_MAX);

@@ -2,6 +2,7 @@
  * What the node needs from the outside, as the node sees it. The adapters (log/, state_machine/,
  * transport/) implement these; the simulator has its own. The node never sees an adapter.
  */
+import type { ErrorCode } from "../base/errors.ts";
 import type { LogIndex, NodeId, Term } from "../base/ids.ts";
 import type { Message } from "../raft/message.ts";
 import type { SnapshotMetadata } from "../raft/types.ts";
@@ -114,15 +115,22 @@ export interface ApplyEntry extends LogEntry {
   readonly configuration: Uint8Array | undefined;
 }
 
+/**
+ * What an entry answers: results as the text of a JSON array; an error that ended or refused the whole
+ * entry; or, for a write that was sent again, what the entry at `index` has answered (rules X1, X2).
+ */
+export type EntryResult =
+  | string
+  /** `internal` unless there is a code. */
+  | { readonly error: string; readonly code?: ErrorCode }
+  | { readonly results: string; readonly index: number };
+
 /** What came of a batch. Apply is in order: all of the batch, or a prefix when it `parked`. */
 export interface ApplyOutcome {
   /** The last index applied and committed in the state file. */
   readonly appliedIndex: LogIndex;
-  /**
-   * Aligned with the entries applied: the results as the text of a JSON array, or an error that ended
-   * the whole entry, or undefined when nobody waits.
-   */
-  readonly results: readonly (string | { readonly error: string } | undefined)[];
+  /** Aligned with the entries applied; undefined when nobody waits. */
+  readonly results: readonly (EntryResult | undefined)[];
   /**
    * Set when the entry behind `appliedIndex` passed its soft limit (rule A4): it was rolled back, and
    * nothing goes on until `verdict` is called for it.

@@ -7,14 +7,16 @@
  */
 import { assert } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
-import type { LogIndex } from "../base/ids.ts";
+import { type LogIndex, logIndex } from "../base/ids.ts";
 import { PROPOSALS_IN_FLIGHT_BYTES_MAX, PROPOSALS_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { ResultFormat } from "../command/request.ts";
+import type { EntryResult } from "./ports.ts";
 
 /** What a write answers. */
 export interface WriteOutcome {
   /** The results as the text of a JSON array; empty for a barrier. */
   readonly results: string;
+  /** Of the entry; of the first one, when the write was sent again. */
   readonly index: LogIndex;
 }
 
@@ -98,11 +100,13 @@ export class Proposals {
   }
 
   /** Answers the write at `index`, if anyone waits for it. */
-  settle(index: LogIndex, result: string | { readonly error: string }): void {
+  settle(index: LogIndex, result: EntryResult): void {
     const proposal = this.#remove(index);
     if (proposal === undefined) return;
     if (typeof result === "string") proposal.resolve({ results: result, index });
-    else proposal.reject(new OperatingError("internal", result.error));
+    else if ("error" in result) {
+      proposal.reject(new OperatingError(result.code ?? "internal", result.error));
+    } else proposal.resolve({ results: result.results, index: logIndex(result.index) });
   }
 
   /** Writes that were taken from the queue and could not be proposed: nothing happened. */

@@ -9,14 +9,17 @@
 import { assert, unreachable } from "../base/assert.ts";
 import { type EntryChain, nextEntryChain } from "../base/entry_chain.ts";
 import { FatalError, OperatingError } from "../base/errors.ts";
-import { KIND } from "../command/command_format.ts";
+import { ELAPSED_MS_MAX, KIND } from "../command/command_format.ts";
 import { CommandReader } from "../command/command_reader.ts";
+import { FORMAT, type ResultFormat } from "../command/request.ts";
+import type { EntryResult } from "../node/ports.ts";
 import { SqliteError } from "../sqlite/errors.ts";
 import type { ApplyBatch } from "./apply_batch.ts";
-import type { EntryAnswer, EntryRunner } from "./entry_runner.ts";
+import type { EntryRunner } from "./entry_runner.ts";
 import { Interruption, type InterruptionCause, type KnownFailure } from "./interruption.ts";
 import type { OwnStatement } from "./sql_session.ts";
 import { errorResult } from "./result_encoder.ts";
+import type { RetryLedger } from "./retry_ledger.ts";
 import type { StateRecord, StateWriter } from "./state_record.ts";
 import { notAResult } from "./statement_runner.ts";
 import type { RunMode } from "./step_budget.ts";
@@ -25,7 +28,7 @@ import type { WriterContext } from "./writer_context.ts";
 /** What came of a batch. */
 export interface BatchOutcome {
   /** Aligned with the entries that were applied; undefined where nobody waits. */
-  readonly answers: readonly (EntryAnswer | undefined)[];
+  readonly answers: readonly (EntryResult | undefined)[];
   readonly parked: { readonly index: number; readonly timeoutMs: number } | undefined;
   readonly isDiskFull: boolean;
 }
@@ -57,6 +60,7 @@ const UNIX_MS_MAX = 253_402_300_799_999;
 export class BatchRunner {
   readonly #context: WriterContext;
   readonly #entries: EntryRunner;
+  readonly #retries: RetryLedger;
   readonly #host: BatchHost;
   readonly #stateWriter: StateWriter;
   readonly #begin: OwnStatement;
@@ -79,12 +83,14 @@ export class BatchRunner {
   constructor(options: {
     readonly context: WriterContext;
     readonly entries: EntryRunner;
+    readonly retries: RetryLedger;
     readonly host: BatchHost;
     readonly stateWriter: StateWriter;
     readonly configuration: Uint8Array;
   }) {
     this.#context = options.context;
     this.#entries = options.entries;
+    this.#retries = options.retries;
     this.#host = options.host;
     this.#stateWriter = options.stateWriter;
     this.#committed = { ...options.context.record };
@@ -114,7 +120,7 @@ export class BatchRunner {
 
   /** Applies all entries of a batch, or a prefix. @throws {FatalError} when the node must stop. */
   apply(batch: ApplyBatch): BatchOutcome {
-    const answers: (EntryAnswer | undefined)[] = new Array(batch.count);
+    const answers: (EntryResult | undefined)[] = new Array(batch.count);
     const stopped = (count: number): BatchOutcome => ({
       answers: answers.slice(0, count),
       parked: undefined,
@@ -206,7 +212,7 @@ export class BatchRunner {
     run: {
       readonly from: number;
       readonly to: number;
-      readonly answers: (EntryAnswer | undefined)[];
+      readonly answers: (EntryResult | undefined)[];
     },
   ): { readonly at: number; readonly cause: InterruptionCause } | undefined {
     let at = run.from;
@@ -258,7 +264,7 @@ export class BatchRunner {
   }
 
   /** One entry, in the open transaction. The record moves on; nothing is committed. */
-  #entry(batch: ApplyBatch, at: number, mode: RunMode): EntryAnswer | undefined {
+  #entry(batch: ApplyBatch, at: number, mode: RunMode): EntryResult | undefined {
     const { record } = this.#context;
     const index = batch.index(at);
     assert(index === record.appliedIndex + 1, "BatchRunner: entries are not in order");
@@ -280,7 +286,7 @@ export class BatchRunner {
     return batch.format(at) === undefined ? undefined : answer ?? "[]";
   }
 
-  #command(batch: ApplyBatch, at: number, mode: RunMode): EntryAnswer | undefined {
+  #command(batch: ApplyBatch, at: number, mode: RunMode): EntryResult | undefined {
     const reader = this.#reader;
     reader.use(batch.bytes);
     try {
@@ -288,34 +294,49 @@ export class BatchRunner {
     } catch (error) {
       throw undecodable(batch.index(at), error);
     }
-    if (reader.kind !== KIND.execute) return undefined;
     const context = this.#context;
-    const { digest } = context;
+    const { digest, record } = context;
     const index = batch.index(at);
+    record.logClockMs += Math.min(reader.elapsedMs, ELAPSED_MS_MAX);
+    if (reader.kind === KIND.openSession) return this.#retries.openSession(reader, index);
+    if (reader.kind !== KIND.execute) return undefined;
     this.#reset(reader);
-    digest.open(context.record.resultChain, index);
-    const verdict = this.#verdict?.index === index ? this.#verdict : undefined;
-    let answer: EntryAnswer;
-    if (verdict?.verdict === "void") {
-      digest.voided(verdict.reason);
-      // Nobody knows which of its statements it was: the answer is one error.
-      answer = `[${errorResult(verdict.reason, 0, { isQuery: false })}]`;
-    } else {
-      context.budget.open({
-        mode: verdict === undefined ? mode : "unlimited",
-        softLimitSteps: context.record.softLimitSteps,
-        timeoutMs: reader.timeoutMs,
-      });
-      const failures = this.#knownIndex === index ? this.#failures : NO_FAILURES;
-      answer = this.#run(batch, at, failures);
+    digest.open(record.resultChain, index);
+    const isNamed = this.#retries.isNamed(reader);
+    const known = isNamed ? this.#retries.find(reader, batch.bytes) : undefined;
+    if (known !== undefined) {
+      digest.notRun(JSON.stringify(known));
+      record.resultChain = digest.close();
+      return known;
     }
+    const answer = this.#execute(batch, at, mode);
     this.#close(index);
-    context.record.resultChain = digest.close();
+    record.resultChain = digest.close();
+    if (isNamed) this.#retries.remember(reader, { bytes: batch.bytes, index, answer });
     return answer;
   }
 
-  #run(batch: ApplyBatch, at: number, failures: readonly KnownFailure[]): EntryAnswer {
-    const format = batch.format(at);
+  /** Runs a command, unless the log says that it never happened. */
+  #execute(batch: ApplyBatch, at: number, mode: RunMode): EntryResult {
+    const context = this.#context;
+    const { digest } = context;
+    const index = batch.index(at);
+    const verdict = this.#verdict?.index === index ? this.#verdict : undefined;
+    if (verdict?.verdict === "void") {
+      digest.voided(verdict.reason);
+      // Nobody knows which of its statements it was: the answer is one error.
+      return `[${errorResult(verdict.reason, 0, { isQuery: false })}]`;
+    }
+    context.budget.open({
+      mode: verdict === undefined ? mode : "unlimited",
+      softLimitSteps: context.record.softLimitSteps,
+      timeoutMs: this.#reader.timeoutMs,
+    });
+    return this.#run(batch, at, this.#knownIndex === index ? this.#failures : NO_FAILURES);
+  }
+
+  #run(batch: ApplyBatch, at: number, failures: readonly KnownFailure[]): EntryResult {
+    const format = this.#format(batch, at);
     try {
       return this.#entries.run(this.#reader, batch.bytes, { format, failures });
     } catch (error) {
@@ -324,6 +345,12 @@ export class BatchRunner {
       }
       throw error;
     }
+  }
+
+  /** A named command is answered everywhere alike, since the answer is kept: without how long it took. */
+  #format(batch: ApplyBatch, at: number): ResultFormat | undefined {
+    const reader = this.#reader;
+    return this.#retries.isNamed(reader) ? reader.retryFormat & ~FORMAT.timings : batch.format(at);
   }
 
   /** Nothing of the entries before may show in this one (rule Q6). */
@@ -366,7 +393,7 @@ export class BatchRunner {
   }
 
   /** The entry's statement outside, its index behind it: a crash in between vacuums twice. */
-  #vacuum(batch: ApplyBatch, at: number): EntryAnswer | undefined {
+  #vacuum(batch: ApplyBatch, at: number): EntryResult | undefined {
     const reader = this.#reader;
     reader.use(batch.bytes);
     reader.open({ from: batch.from(at), to: batch.to(at) });
@@ -378,9 +405,14 @@ export class BatchRunner {
         this.#start();
         const { record, digest } = this.#context;
         const index = batch.index(at);
+        record.logClockMs += Math.min(reader.elapsedMs, ELAPSED_MS_MAX);
         digest.open(record.resultChain, index);
-        const answer = this.#entries.answerVacuum(failure, batch.format(at));
+        const answer = this.#entries.answerVacuum(failure, this.#format(batch, at));
         record.resultChain = digest.close();
+        if (this.#retries.isNamed(reader)) {
+          this.#retries.find(reader, batch.bytes);
+          this.#retries.remember(reader, { bytes: batch.bytes, index, answer });
+        }
         record.appliedIndex = index;
         record.appliedTerm = batch.term(at);
         record.lastWriteIndex = index;

@@ -16,12 +16,10 @@ import { bindFromCommand, bindValues, readValues } from "./parameters.ts";
 import { emptyResult, errorResult, executeResult } from "./result_encoder.ts";
 import { FOREIGN_KEY_MESSAGE, UserTransaction } from "./savepoints.ts";
 import type { StatementFacts } from "./sql_session.ts";
+import type { EntryResult } from "../node/ports.ts";
 import type { StatementRunner } from "./statement_runner.ts";
 import { StatementError } from "./statement_error.ts";
 import type { WriterContext } from "./writer_context.ts";
-
-/** An entry's answer: the results as text, or an error of the whole entry. */
-export type EntryAnswer = string | { readonly error: string };
 
 /** How to run an entry. */
 export interface EntryOptions {
@@ -56,7 +54,7 @@ export class EntryRunner {
    * Runs the execute command at which `reader` was opened.
    * @throws {Interruption} when the transaction is gone or must be given up.
    */
-  run(command: CommandReader, bytes: Uint8Array, options: EntryOptions): EntryAnswer {
+  run(command: CommandReader, bytes: Uint8Array, options: EntryOptions): EntryResult {
     this.#options = options;
     this.#command = command;
     this.#results = [];
@@ -77,27 +75,27 @@ export class EntryRunner {
   }
 
   /** The answer of a VACUUM that was run outside; `failure` is its error's text. */
-  answerVacuum(failure: string | undefined, format: ResultFormat | undefined): EntryAnswer {
+  answerVacuum(failure: string | undefined, format: ResultFormat | undefined): EntryResult {
     this.#options = { format, failures: [] };
     if (failure === undefined) return `[${this.#counters(undefined)}]`;
     this.#context.digest.error(failure);
     return `[${errorResult(failure, this.#format, { isQuery: false })}]`;
   }
 
-  #checkPrecondition(command: CommandReader): EntryAnswer | undefined {
+  #checkPrecondition(command: CommandReader): EntryResult | undefined {
     const limit = command.lastWriteIndexMax;
     if (limit === undefined || this.#context.record.lastWriteIndex <= limit) return undefined;
     return { error: "precondition failed: the database has changed since" };
   }
 
-  #statements(command: CommandReader, bytes: Uint8Array): EntryAnswer {
+  #statements(command: CommandReader, bytes: Uint8Array): EntryResult {
     while (command.nextStatement()) this.#string(command, bytes);
     if (this.#user.isOpen) this.#rollbackOpen();
     return this.#text();
   }
 
   /** The first error rolls back and stops; what was listed before it stays listed (section 6.4). */
-  #transaction(command: CommandReader, bytes: Uint8Array): EntryAnswer {
+  #transaction(command: CommandReader, bytes: Uint8Array): EntryResult {
     const { savepoints, session } = this.#context;
     savepoints.open("entry");
     let isFailed = false;

@@ -37,6 +37,28 @@ export const ENTRY_RESULT_BYTES_MAX = 64 * 1024 * 1024;
 /** Product of the lengths of two arguments of a search that cannot be interrupted (rule A4b). */
 export const SEARCH_PRODUCT_MAX = 2 ** 30;
 
+/** Bytes of an answer that is kept for a write that may be sent again (rule X2). */
+export const KEPT_ANSWER_BYTES_MAX = 64 * 1024;
+
+/** How long an idempotency key is remembered, on the log's own clock (rule T1). */
+export const KEY_AGE_MS_MAX = 10 * 60 * 1000;
+
+/** Idempotency keys that are remembered, and the bytes of them and their answers; then 429. */
+export const KEYS_COUNT_MAX = 1_000_000;
+export const KEYS_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Bytes of a remembered key besides its texts and its answer, about. */
+export const KEY_OVERHEAD_BYTES = 64;
+
+/** Expired keys that go with each new one. */
+export const KEYS_EXPIRED_AT_ONCE = 8;
+
+/** Forwarding sessions, one for each member; the idlest goes for one more (rule X1). */
+export const SESSIONS_MAX = 256;
+
+/** Forwarded writes from the lowest outstanding one on. */
+export const SESSION_OUTSTANDING_MAX = 65_536;
+
 // --- of this node ---------------------------------------------------------------------------------
 
 /** Prepared statements kept by each connection. */

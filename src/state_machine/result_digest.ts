@@ -12,7 +12,7 @@ const INITIAL_SIZE_BYTES = 4096;
 const FOLD_SIZE_BYTES = 256 * 1024;
 const LITTLE_ENDIAN = true;
 const UTF8 = new TextEncoder();
-const KIND = { counters: 1, error: 2, row: 3, end: 4, void: 5 } as const;
+const KIND = { counters: 1, error: 2, row: 3, end: 4, void: 5, notRun: 6 } as const;
 
 /** See the file's header. One per writer. */
 export class ResultDigest {
@@ -55,6 +55,11 @@ export class ResultDigest {
   /** An entry that the log's verdict voided. */
   voided(reason: string): void {
     this.#text(KIND.void, UTF8.encode(reason));
+  }
+
+  /** An entry that was not run: the write was there already, or refused. */
+  notRun(answer: string): void {
+    this.#text(KIND.notRun, UTF8.encode(answer));
   }
 
   /** The end of a result with rows. */

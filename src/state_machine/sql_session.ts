@@ -10,7 +10,7 @@ import { OperatingError } from "../base/errors.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { SqlText } from "../sqlite/sql_text.ts";
 import type { Statement } from "../sqlite/statement.ts";
-import type { BindValue } from "../sqlite/values.ts";
+import type { BindValue, ReadValue } from "../sqlite/values.ts";
 import { StatementCache } from "../sqlite/statement_cache.ts";
 import { STATEMENTS_CACHED_MAX } from "./limits.ts";
 import { type Control, OWN_PREFIX, type Pragma, SqlAuthorizer } from "./sql_authorizer.ts";
@@ -71,6 +71,16 @@ export class OwnStatement {
     try {
       if (values.length > 0) this.#statement.bindAll(values);
       this.#statement.run();
+    } finally {
+      this.#authorizer.isTrusted = false;
+    }
+  }
+
+  /** Binds, reads all rows, resets. @throws {SqliteError} */
+  rows(...values: readonly BindValue[]): ReadValue[][] {
+    this.#authorizer.isTrusted = true;
+    try {
+      return this.#statement.all(...values);
     } finally {
       this.#authorizer.isTrusted = false;
     }

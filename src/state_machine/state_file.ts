@@ -37,6 +37,7 @@ export function createStateFile(
     lastWriteIndex: 0,
     foreignKeys: options.foreignKeys,
     softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
+    logClockMs: 0,
   };
   createState(connection, { record, identity });
   return record;

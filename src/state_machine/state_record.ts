@@ -1,6 +1,6 @@
 /**
  * The row that is committed with every batch (architecture, section 7): how far the log is applied,
- * both chains, the clock, the counters that answers show, the replicated settings. One table, one row:
+ * both chains, both clocks, the counters that answers show, the replicated settings. One table, one row:
  * `sqlite_dust_state`, a name that SQLite keeps users from creating.
  *
  * Invariant: the row in the file and the effects of entries up to its index are one transaction.
@@ -11,20 +11,28 @@ import { type EntryChain, entryChainText, parseEntryChain } from "../base/entry_
 import { FatalError } from "../base/errors.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { setSwitches } from "../sqlite/settings.ts";
+import { RETRY_TABLES } from "./retry_ledger.ts";
 import type { OwnStatement, SqlSession } from "./sql_session.ts";
 
 const FORMAT_VERSION = 1;
 
 /** The columns and the fields are in one order. */
 const COLUMNS = `applied_index, applied_term, entry_chain, result_chain, last_time_ms,
-  last_insert_id, rows_affected, last_write_index, foreign_keys, soft_limit_steps`;
+  last_insert_id, rows_affected, last_write_index, foreign_keys, soft_limit_steps, log_clock_ms`;
 
-const CREATE = `CREATE TABLE sqlite_dust_state(
-  id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, cluster_id BLOB NOT NULL,
+/** How it began; the columns behind these are 0 in a file that has not got them (`upgradeState`). */
+const FIRST_COLUMNS =
+  `id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, cluster_id BLOB NOT NULL,
   configuration BLOB NOT NULL, applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
   entry_chain TEXT NOT NULL, result_chain TEXT NOT NULL, last_time_ms INTEGER NOT NULL,
   last_insert_id INTEGER NOT NULL, rows_affected INTEGER NOT NULL, last_write_index INTEGER NOT NULL,
-  foreign_keys INTEGER NOT NULL, soft_limit_steps INTEGER NOT NULL)`;
+  foreign_keys INTEGER NOT NULL, soft_limit_steps INTEGER NOT NULL`;
+
+const FIRST_CREATE = `CREATE TABLE sqlite_dust_state(
+  ${FIRST_COLUMNS})`;
+
+const CREATE = `CREATE TABLE sqlite_dust_state(
+  ${FIRST_COLUMNS}, log_clock_ms INTEGER NOT NULL DEFAULT 0)`;
 
 /** What changes from batch to batch. */
 export interface StateRecord {
@@ -43,6 +51,8 @@ export interface StateRecord {
   /** Replicated settings. */
   foreignKeys: boolean;
   softLimitSteps: number;
+  /** The log's own clock in milliseconds: what elapsed between entries, bounded for each (rule T1). */
+  logClockMs: number;
 }
 
 /** What changes rarely, or never. */
@@ -62,11 +72,12 @@ export function createState(
   connection.exec("BEGIN; CREATE TABLE placeholder(x)");
   setSwitches(connection, { writableSchema: true });
   connection.exec(CREATE);
+  for (const sql of RETRY_TABLES) connection.exec(sql);
   setSwitches(connection, { writableSchema: false });
   connection.exec("DROP TABLE placeholder");
   connection.query(
     `INSERT INTO sqlite_dust_state(id, format, cluster_id, configuration, ${COLUMNS})
-      VALUES(1, ${FORMAT_VERSION}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      VALUES(1, ${FORMAT_VERSION}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     identity.clusterId,
     identity.configuration,
     ...columnValues(record),
@@ -74,12 +85,36 @@ export function createState(
   connection.exec("COMMIT");
 }
 
+/**
+ * Gives the state of an earlier build what it has not got, empty. Before the connection is made
+ * defensive; nothing happens to a state that is complete.
+ */
+export function upgradeState(connection: Connection): void {
+  if (!isOld(connection)) return;
+  const [[version] = []] = connection.query("PRAGMA schema_version");
+  setSwitches(connection, { writableSchema: true });
+  connection.exec("BEGIN IMMEDIATE");
+  // ALTER TABLE takes no table with this prefix. Rows are read as if they ended in the new default.
+  connection.query("UPDATE sqlite_schema SET sql=? WHERE name='sqlite_dust_state'", CREATE);
+  for (const sql of RETRY_TABLES) connection.exec(sql);
+  connection.exec(`PRAGMA schema_version=${Number(version) + 1 + RETRY_TABLES.length}; COMMIT`);
+  setSwitches(connection, { writableSchema: false });
+}
+
+function isOld(connection: Connection): boolean {
+  const [[sql] = []] = connection.query(
+    "SELECT sql FROM sqlite_schema WHERE name='sqlite_dust_state'",
+  );
+  return sql === FIRST_CREATE;
+}
+
 /** Reads the row. @throws {FatalError} when it is missing or of a newer build. */
 export function readState(
   connection: Connection,
 ): { readonly record: StateRecord; readonly identity: StateIdentity } {
+  const columns = isOld(connection) ? COLUMNS.replace("log_clock_ms", "0") : COLUMNS;
   const [row] = connection.query(
-    `SELECT format, cluster_id, configuration, ${COLUMNS} FROM sqlite_dust_state WHERE id=1`,
+    `SELECT format, cluster_id, configuration, ${columns} FROM sqlite_dust_state WHERE id=1`,
   );
   if (row === undefined) {
     throw new FatalError(65, `Cannot use ${connection.path}: it holds no state of Dust`);
@@ -90,8 +125,19 @@ export function readState(
   }
   assert(clusterId instanceof Uint8Array, "readState: cluster id is no blob");
   assert(configuration instanceof Uint8Array, "readState: configuration is no blob");
-  const [index, term, entryChain, resultChain, time, insertId, rows, writeIndex, keys, steps] =
-    values;
+  const [
+    index,
+    term,
+    entryChain,
+    resultChain,
+    time,
+    insertId,
+    rows,
+    writeIndex,
+    keys,
+    steps,
+    clock,
+  ] = values;
   return {
     identity: { clusterId, configuration },
     record: {
@@ -105,6 +151,7 @@ export function readState(
       lastWriteIndex: Number(writeIndex),
       foreignKeys: keys === 1,
       softLimitSteps: Number(steps),
+      logClockMs: Number(clock),
     },
   };
 }
@@ -143,5 +190,6 @@ function columnValues(record: StateRecord): (number | bigint | string)[] {
     record.lastWriteIndex,
     record.foreignKeys ? 1 : 0,
     record.softLimitSteps,
+    record.logClockMs,
   ];
 }

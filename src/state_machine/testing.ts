@@ -146,11 +146,16 @@ export class TestWriter implements Disposable {
     return this.writer.try(new ApplyBatch(packBatch([item])), 0);
   }
 
-  /** Applies one entry. @returns its answer as text, an error of the whole entry with `!` before it. */
+  /**
+   * Applies one entry. @returns its answer as text, an error of the whole entry with `!` before it, an
+   * answer given before with `=` and its index.
+   */
   run(statements: readonly ShortStatement[], settings: EntrySettings = {}): string {
     const { answers } = applyAll(this.writer, [entry(this.nextIndex, statements, settings)]);
     const [answer] = answers;
-    return typeof answer === "string" ? answer : answer === undefined ? "" : `!${answer.error}`;
+    if (answer === undefined) return "";
+    if (typeof answer === "string") return answer;
+    return "error" in answer ? `!${answer.error}` : `=${answer.index} ${answer.results}`;
   }
 
   /** Runs one query as a write would, and gives its rows as text. */

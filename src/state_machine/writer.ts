@@ -18,9 +18,10 @@ import { EntryRunner } from "./entry_runner.ts";
 import { freezeArithmetic, freezeChance } from "./frozen_functions.ts";
 import { BUSY_PAUSE_MS, BUSY_TIMEOUT_MS, SQL_LIMITS, WRITER_CACHE_KIB } from "./limits.ts";
 import { RandomSource } from "./random_source.ts";
+import { RetryLedger } from "./retry_ledger.ts";
 import { Savepoints } from "./savepoints.ts";
 import { SqlSession } from "./sql_session.ts";
-import { readState, type StateRecord, StateWriter } from "./state_record.ts";
+import { readState, type StateRecord, StateWriter, upgradeState } from "./state_record.ts";
 import { StatementRunner } from "./statement_runner.ts";
 import { StepBudget } from "./step_budget.ts";
 import { WriterContext } from "./writer_context.ts";
@@ -69,6 +70,7 @@ export class Writer implements Disposable {
     });
     this.#clock.reportTo(this.connection);
     this.#clock.setTimeMs(0);
+    upgradeState(this.connection);
     configureWriter(this.connection, options.synchronous);
     const { record, identity } = readState(this.connection);
     this.clusterId = identity.clusterId;
@@ -90,6 +92,7 @@ export class Writer implements Disposable {
     this.#batches = new BatchRunner({
       context: this.#context,
       entries: new EntryRunner(this.#context, statements),
+      retries: new RetryLedger(this.#context),
       host: this.#host(),
       stateWriter: new StateWriter(this.#session),
       configuration: identity.configuration,

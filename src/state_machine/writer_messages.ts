@@ -4,9 +4,9 @@
  * Results travel as one string with a table of lengths: a clone of many small strings costs more than
  * the work.
  */
+import type { EntryResult } from "../node/ports.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
 import type { Verdict } from "./batch_runner.ts";
-import type { EntryAnswer } from "./entry_runner.ts";
 import type { Synchronous } from "./writer.ts";
 
 /** To the writer. */
@@ -73,47 +73,47 @@ export interface WriterStats {
   readonly hasRoom: boolean;
 }
 
-/** Answers as one text; a length per entry, with `NOBODY` and errors marked. */
+/** Answers as one text and a length per entry; what is rare goes by itself. */
 export interface PackedAnswers {
   readonly text: string;
-  /** Length of each answer's text; `NOBODY`; or `ERROR_BASE - length` for an error of a whole entry. */
+  /** Length of each answer's text, or `NO_TEXT`. */
   readonly lengths: Int32Array<ArrayBuffer>;
+  /** Answers that are no text, with their places. */
+  readonly others: readonly (readonly [place: number, answer: EntryResult])[];
 }
 
-const NOBODY = -1;
-const ERROR_BASE = -2;
+const NO_TEXT = -1;
+const NO_OTHERS: PackedAnswers["others"] = [];
 
 /** Answers to text and lengths. */
-export function packAnswers(answers: readonly (EntryAnswer | undefined)[]): PackedAnswers {
+export function packAnswers(answers: readonly (EntryResult | undefined)[]): PackedAnswers {
   const lengths = new Int32Array(answers.length);
   const parts: string[] = [];
+  let others: [number, EntryResult][] | undefined;
   for (let at = 0; at < answers.length; at++) {
     const answer = answers[at];
-    if (answer === undefined) lengths[at] = NOBODY;
-    else if (typeof answer === "string") {
+    if (typeof answer === "string") {
       lengths[at] = answer.length;
       parts.push(answer);
-    } else {
-      lengths[at] = ERROR_BASE - answer.error.length;
-      parts.push(answer.error);
+      continue;
     }
+    lengths[at] = NO_TEXT;
+    if (answer !== undefined) (others ??= []).push([at, answer]);
   }
-  return { text: parts.length === 1 ? parts[0] ?? "" : parts.join(""), lengths };
+  const text = parts.length === 1 ? parts[0] ?? "" : parts.join("");
+  return { text, lengths, others: others ?? NO_OTHERS };
 }
 
 /** The answers that were packed. */
-export function unpackAnswers(packed: PackedAnswers): (EntryAnswer | undefined)[] {
-  const { text, lengths } = packed;
-  const answers: (EntryAnswer | undefined)[] = new Array(lengths.length);
+export function unpackAnswers(packed: PackedAnswers): (EntryResult | undefined)[] {
+  const { text, lengths, others } = packed;
+  const answers: (EntryResult | undefined)[] = new Array(lengths.length);
   let at = 0;
   for (let entry = 0; entry < lengths.length; entry++) {
     const length = lengths[entry] as number;
-    answers[entry] = undefined;
-    if (length === NOBODY) continue;
-    const size = length >= 0 ? length : ERROR_BASE - length;
-    const part = text.substring(at, at + size);
-    answers[entry] = length >= 0 ? part : { error: part };
-    at += size;
+    answers[entry] = length === NO_TEXT ? undefined : text.substring(at, at + length);
+    if (length !== NO_TEXT) at += length;
   }
+  for (const [place, answer] of others) answers[place] = answer;
   return answers;
 }
