@@ -4,12 +4,25 @@
  */
 
 /**
+ * The text of a body. A large one stays UTF-8 until the thread that parses it has it: it goes there
+ * without a copy, so whoever passes it on must not look at its bytes again.
+ */
+export type BodyText = string | Uint8Array<ArrayBuffer>;
+
+/**
  * A client's body, not parsed yet: parsing happens where it costs least.
  * `json` is an array of statements (the wire contract, section 4), `sql` is one string of SQL.
  */
 export type RequestBody =
-  | { readonly kind: "json"; readonly text: string }
-  | { readonly kind: "sql"; readonly text: string };
+  | { readonly kind: "json"; readonly text: BodyText }
+  | { readonly kind: "sql"; readonly text: BodyText };
+
+const UTF8 = new TextDecoder();
+
+/** A body's text as a string; what is not UTF-8 becomes U+FFFD. */
+export function decodeBody(text: BodyText): string {
+  return typeof text === "string" ? text : UTF8.decode(text);
+}
 
 /** Bits of `ResultFormat`. */
 export const FORMAT = {
@@ -28,6 +41,8 @@ export type ResultFormat = number;
 
 /** A write: `POST /db/execute`. One log entry. */
 export interface ExecuteRequest {
+  /** The client's own name for this write (rule X2), checked (`checkIdempotencyKey`). */
+  readonly idempotencyKey?: string;
   readonly body: RequestBody;
   readonly transaction: boolean;
   readonly format: ResultFormat;
@@ -53,6 +68,10 @@ export interface QueryRequest {
   readonly freshnessStrict: boolean;
   /** How long a linearizable read may wait for apply. Milliseconds. */
   readonly linearizableTimeoutMs: number;
+  /** What this node must have applied before it reads, and how long the read waits for that. */
+  readonly minIndex?: { readonly index: number; readonly timeoutMs: number };
+  /** With it, `/db/request` is one log entry whatever its statements do; `/db/query` has none. */
+  readonly idempotencyKey?: string;
 }
 
 /**
@@ -63,4 +82,6 @@ export interface Answer {
   readonly results: string | ReadableStream<Uint8Array>;
   /** Index of the log entry behind the answer; 0 when it did not go through the log. */
   readonly raftIndex: number;
+  /** A read: the last entry whose effects it shows; undefined where the answer is an entry's own. */
+  readonly stateIndex?: number;
 }

@@ -20,7 +20,7 @@ import {
   STATEMENTS_MAX,
 } from "./limits.ts";
 import { findDisallowedPragma } from "./pragma_filter.ts";
-import type { RequestBody } from "./request.ts";
+import { decodeBody, type RequestBody } from "./request.ts";
 import { type NamedValue, Real, type Value } from "./value.ts";
 
 /** Strings up to here are scanned by character; longer ones are searched. */
@@ -28,6 +28,9 @@ const SHORT_STRING_LENGTH = 256;
 
 /** Strings from here on are not given to JSON.parse, which copies, when they need no decoding. */
 const HUGE_STRING_LENGTH = 1_048_576;
+
+/** What a byte array gets to begin with; then twice as much. */
+const BYTE_ARRAY_LENGTH = 64;
 
 /** A backslash or a control character. */
 const NEEDS_DECODING = /[^ -[\]-\uffff]/;
@@ -58,9 +61,10 @@ const NO_NAMED: readonly NamedValue[] = [];
  *   `internal` with `disallowed pragma`, which the wire wants as an error of the request.
  */
 export function parseStatements(body: RequestBody): readonly Statement[] {
+  const text = decodeBody(body.text);
   const statements = body.kind === "sql"
-    ? [{ sql: checkSql(body.text), positional: NO_VALUES, named: NO_NAMED }]
-    : new StatementScanner(body.text).scan();
+    ? [{ sql: checkSql(text), positional: NO_VALUES, named: NO_NAMED }]
+    : new StatementScanner(text).scan();
   for (let at = 0; at < statements.length; at++) {
     const statement = statements[at];
     if (statement !== undefined && findDisallowedPragma(statement.sql)) {
@@ -181,7 +185,9 @@ class StatementScanner {
       this.#at++;
       return new Uint8Array(0);
     }
-    const bytes: number[] = [];
+    // Not an array of numbers, which takes eight bytes for each.
+    let bytes = new Uint8Array(BYTE_ARRAY_LENGTH);
+    let count = 0;
     do {
       const first = this.#skipBlank();
       if (!isNumberStart(first)) throw this.#refusal(`unsupported type ${this.#goType(first)}`);
@@ -190,9 +196,14 @@ class StatementScanner {
       if (typeof byte !== "number" || byte < 0 || byte > 255) {
         throw this.#refusal(`unsupported type ${this.#quote(from)}`);
       }
-      bytes.push(byte);
+      if (count === bytes.length) {
+        const shorter = bytes;
+        bytes = new Uint8Array(2 * count);
+        bytes.set(shorter);
+      }
+      bytes[count++] = byte;
     } while (this.#hasNext(CLOSE_BRACKET));
-    return Uint8Array.from(bytes);
+    return bytes.slice(0, count);
   }
 
   /** How Go, hence the wire, names the type of the value that begins with `first`. */

@@ -5,7 +5,8 @@
  * queued writes.
  */
 import { OperatingError } from "../base/errors.ts";
-import type { Answer, QueryRequest, RequestBody } from "../command/request.ts";
+import type { Answer, BodyText, QueryRequest, RequestBody } from "../command/request.ts";
+import { checkIdempotencyKey } from "../command/retry.ts";
 import type { Clock } from "../os/clock.ts";
 import { answerStream } from "./answer_stream.ts";
 import type { Counters } from "./counters.ts";
@@ -65,6 +66,10 @@ export class DataEndpoints {
   async execute(exchange: Exchange): Promise<Response> {
     const { options, request } = exchange;
     this.#counters.add("executions");
+    const name = idempotencyKey(request);
+    if (options.queue && name !== undefined) {
+      throw new OperatingError("bad_request", "Cannot queue a write that has an Idempotency-Key");
+    }
     const body = await this.#bodies.read(request);
     try {
       if (options.queue) return await this.#enqueue(exchange, body.text);
@@ -73,6 +78,7 @@ export class DataEndpoints {
         transaction: options.transaction,
         format: options.format,
         timeoutMs: options.dbTimeoutMs,
+        ...name,
       });
       return this.#respond(exchange, answer);
     } catch (error) {
@@ -105,9 +111,11 @@ export class DataEndpoints {
   /** POST /db/request. */
   async request(exchange: Exchange): Promise<Response> {
     this.#counters.add("requests");
+    const name = idempotencyKey(exchange.request);
     const body = await this.#bodies.read(exchange.request);
     try {
       const query = {
+        ...name,
         ...this.#queryRequest(exchange, jsonBody(body.text)),
         linearizableTimeoutMs: LINEARIZABLE_TIMEOUT_MS_ON_REQUEST,
       };
@@ -136,6 +144,9 @@ export class DataEndpoints {
       freshnessMs: options.freshnessMs,
       freshnessStrict: options.freshnessStrict,
       linearizableTimeoutMs: options.linearizableTimeoutMs,
+      ...(options.minIndex > 0
+        ? { minIndex: { index: options.minIndex, timeoutMs: options.timeoutMs } }
+        : undefined),
     };
   }
 
@@ -161,7 +172,7 @@ export class DataEndpoints {
     }
   }
 
-  async #enqueue(exchange: Exchange, text: string): Promise<Response> {
+  async #enqueue(exchange: Exchange, text: BodyText): Promise<Response> {
     const { wait, noLeader, timeoutMs } = exchange.options;
     this.#counters.add("queued_executions");
     if (!noLeader && !(await this.#database.hasLeader())) {
@@ -184,9 +195,8 @@ export class DataEndpoints {
       raftIndex: exchange.options.raftIndex ? answer.raftIndex : undefined,
     });
     response.headers.append("X-RQLITE-SERVED-BY", this.#servedBy);
-    if (answer.raftIndex > 0) {
-      response.headers.append("Dust-Raft-Index", String(answer.raftIndex));
-    }
+    const index = answer.stateIndex ?? answer.raftIndex;
+    if (index > 0) response.headers.append("Dust-Raft-Index", String(index));
     return response;
   }
 
@@ -239,10 +249,18 @@ export class DataEndpoints {
   }
 }
 
+/** The client's name for its write, as the request to the database has it. @throws {OperatingError} */
+function idempotencyKey(request: Request): { readonly idempotencyKey: string } | undefined {
+  const key = request.headers.get("idempotency-key");
+  if (key === null) return undefined;
+  checkIdempotencyKey(key);
+  return { idempotencyKey: key };
+}
+
 function isPlainText(request: Request): boolean {
   return request.headers.get("content-type")?.startsWith("text/plain") ?? false;
 }
 
-function jsonBody(text: string): RequestBody {
+function jsonBody(text: BodyText): RequestBody {
   return { kind: "json", text };
 }

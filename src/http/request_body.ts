@@ -7,6 +7,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
+import { type BodyText, decodeBody } from "../command/request.ts";
 import type { DelayedCall, DelayedCalls } from "./delayed_calls.ts";
 import {
   BODIES_IN_FLIGHT_BYTES_MAX,
@@ -18,7 +19,7 @@ import {
 
 /** A body that was read; `release` it with its size when its request is answered. */
 export interface ReadBody {
-  readonly text: string;
+  readonly text: BodyText;
   readonly sizeBytes: number;
 }
 
@@ -48,7 +49,7 @@ export class BodyReader {
   }
 
   /**
-   * Reads all of the body, as text.
+   * Reads all of the body: as text when it is small, otherwise as its bytes.
    * @throws {OperatingError} `too_large`; `overloaded` when all bodies together are; `canceled` when
    *   the client stops sending; `bad_request` when what it sends is no body.
    */
@@ -114,22 +115,21 @@ export class BodyReader {
     options: { readonly announcedBytes: number },
   ): Promise<ReadBody> {
     const reader = body.getReader();
-    const decoder = new TextDecoder();
-    let text = "";
+    const pieces = new PieceBuffer(options.announcedBytes);
     let sizeBytes = 0;
     let heldBytes = 0;
     const pace = new BodyPace(this.#stalls);
     try {
       for (;;) {
         const piece = await pace.read(reader);
-        if (piece === undefined) return { text: text + decoder.decode(), sizeBytes };
+        if (piece === undefined) return { text: pieces.take(), sizeBytes };
         sizeBytes += piece.length;
         if (sizeBytes > this.#bodyBytesMax) throw tooLarge(this.#bodyBytesMax);
         if (options.announcedBytes === 0) {
           this.#hold(piece.length, { bodyBytes: sizeBytes });
           heldBytes += piece.length;
         }
-        text += decoder.decode(piece, { stream: true });
+        pieces.add(piece);
       }
     } catch (error) {
       this.release(heldBytes);
@@ -138,6 +138,34 @@ export class BodyReader {
     } finally {
       pace.end();
     }
+  }
+}
+
+/** The pieces of a body in one buffer, of the right size when its length is known. */
+class PieceBuffer {
+  #bytes: Uint8Array<ArrayBuffer>;
+  #sizeBytes = 0;
+
+  /** Room that is not written to is not taken from the machine: a client may announce what never comes. */
+  constructor(announcedBytes: number) {
+    this.#bytes = new Uint8Array(announcedBytes);
+  }
+
+  add(piece: Uint8Array): void {
+    const sizeBytes = this.#sizeBytes + piece.length;
+    if (sizeBytes > this.#bytes.length) {
+      const shorter = this.#bytes;
+      this.#bytes = new Uint8Array(Math.max(sizeBytes, 2 * shorter.length, BODY_BYTES_AT_ONCE_MAX));
+      this.#bytes.set(shorter.subarray(0, this.#sizeBytes));
+    }
+    this.#bytes.set(piece, this.#sizeBytes);
+    this.#sizeBytes = sizeBytes;
+  }
+
+  /** A small body is text, like those that are read at once. */
+  take(): BodyText {
+    const bytes = this.#bytes.subarray(0, this.#sizeBytes);
+    return bytes.length <= BODY_BYTES_AT_ONCE_MAX ? decodeBody(bytes) : bytes;
   }
 }
 

@@ -1,4 +1,4 @@
-import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { OperatingError } from "../base/errors.ts";
 import { DelayedCalls } from "./delayed_calls.ts";
 import { FakeClock } from "../os/fake_clock.ts";
@@ -54,6 +54,20 @@ Deno.test("BodyReader.read() reads bodies with and without a length", async () =
 Deno.test("BodyReader.read() puts U+FFFD for what is not UTF-8", async () => {
   const bytes = Uint8Array.of(0x61, 0xff, 0x62);
   strictEqual((await reader().read(request(bytes))).text, "a\ufffdb");
+});
+
+Deno.test("BodyReader.read() keeps a large body as its bytes, in one buffer of their size when that is known", async () => {
+  const bodies = reader();
+  const size = 3 * BODY_BYTES_AT_ONCE_MAX;
+  const text = "é".repeat(size / 2);
+  const announced = await bodies.read(request(text, { "content-length": String(size) }));
+  ok(announced.text instanceof Uint8Array);
+  deepStrictEqual([announced.text.length, announced.text.buffer.byteLength], [size, size]);
+  strictEqual(new TextDecoder().decode(announced.text), text);
+  const streamed = await bodies.read(request(pieces(size / 1000, 1000)));
+  ok(streamed.text instanceof Uint8Array);
+  strictEqual(streamed.text.length, streamed.sizeBytes);
+  ok(streamed.text.every((byte) => byte === 0x20));
 });
 
 Deno.test("BodyReader.read() stops a body without length at the limit, and gives back its room", async () => {

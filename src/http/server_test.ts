@@ -2,6 +2,7 @@
  * The server on a real socket: what only the runtime's parser, its streams and its signals can show.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { decodeBody, type ExecuteRequest } from "../command/request.ts";
 import { DenoClock } from "../os/deno_clock.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import { HttpApi } from "./http_api.ts";
@@ -127,10 +128,10 @@ Deno.test("chunked bodies and bodies in many pieces arrive whole", async () => {
     });
     strictEqual(await response.text(), '{"results":[]}');
   }
-  deepStrictEqual(
-    setup.database.calls.map(({ argument }) => (argument as { body: unknown }).body),
-    [{ kind: "json", text }, { kind: "json", text }],
-  );
+  const bodies = setup.database.calls.map(({ argument }) => (argument as ExecuteRequest).body);
+  deepStrictEqual(bodies.map(({ kind }) => kind), ["json", "json"]);
+  // Not compared as a whole: the difference of two such texts takes minutes to show.
+  for (const body of bodies) ok(decodeBody(body.text) === text);
 });
 
 Deno.test("a query is cancelled when its client hangs up", async () => {

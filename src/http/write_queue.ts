@@ -11,6 +11,7 @@ import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
 import { STATEMENTS_MAX } from "../command/limits.ts";
+import { type BodyText, decodeBody } from "../command/request.ts";
 import { parseStatements } from "../command/statement_parser.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { Counters } from "./counters.ts";
@@ -106,7 +107,7 @@ export class WriteQueue {
    *   `too_large`; `overloaded` when no place comes free within `timeoutMs`, or too many wait for one.
    */
   async submit(request: {
-    readonly text: string;
+    readonly text: BodyText;
     readonly wait: boolean;
     readonly timeoutMs: number;
   }): Promise<QueuedWrite> {
@@ -116,7 +117,7 @@ export class WriteQueue {
         `Cannot queue request: its body is over ${QUEUED_REQUEST_BYTES_MAX} bytes`,
       );
     }
-    const text = request.text.trim();
+    const text = decodeBody(request.text).trim();
     const isMarker = request.wait && /^(null|\[\s*\])$/.test(text);
     const statementCount = isMarker ? 0 : parseStatements({ kind: "json", text }).length;
     if (this.#queue.length + this.#reserved >= this.#settings.capacity) {

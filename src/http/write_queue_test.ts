@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { OperatingError } from "../base/errors.ts";
-import type { ExecuteRequest } from "../command/request.ts";
+import { decodeBody, type ExecuteRequest } from "../command/request.ts";
 import { Counters } from "./counters.ts";
 import { FakeClock } from "../os/fake_clock.ts";
 import { FakeDatabase } from "./fake_database.ts";
@@ -36,7 +36,7 @@ async function settle(): Promise<void> {
 }
 
 function batches(database: FakeDatabase): string[] {
-  return database.calls.map(({ argument }) => (argument as ExecuteRequest).body.text);
+  return database.calls.map(({ argument }) => decodeBody((argument as ExecuteRequest).body.text));
 }
 
 const now = { wait: false, timeoutMs: 30_000 };

@@ -4,6 +4,8 @@
  * a second reader when the first was held up.
  */
 import { OperatingError } from "../base/errors.ts";
+import { logIndex } from "../base/ids.ts";
+import type { BodyText } from "../command/request.ts";
 import type { QueryOutcome } from "../node/ports.ts";
 
 /** What a stream asks of the pool. */
@@ -22,7 +24,8 @@ export class PendingQuery {
   readonly id: number | undefined;
   readonly flags: number;
   readonly timeoutMs: number;
-  readonly text: string;
+  /** Bytes are gone from this thread once they were posted: then no other reader can have the query. */
+  readonly text: BodyText;
   readonly outcome: Promise<QueryOutcome>;
   #settle: {
     readonly resolve: (outcome: QueryOutcome) => void;
@@ -36,7 +39,7 @@ export class PendingQuery {
     readonly id: number | undefined;
     readonly flags: number;
     readonly timeoutMs: number;
-    readonly text: string;
+    readonly text: BodyText;
   }) {
     this.ticket = options.ticket;
     this.id = options.id;
@@ -48,14 +51,19 @@ export class PendingQuery {
     this.#settle = { resolve, reject };
   }
 
+  /** Whether it goes to a reader that has nothing else to do, as it cannot be taken back. */
+  get isAlone(): boolean {
+    return typeof this.text !== "string";
+  }
+
   /** True from the first piece of a streamed answer on. */
   get isStreaming(): boolean {
     return this.#stream !== undefined;
   }
 
   /** The whole answer. */
-  answer(results: string): void {
-    this.#resolve({ kind: "answer", results });
+  answer(results: string, index: number): void {
+    this.#resolve({ kind: "answer", results, index: logIndex(index) });
   }
 
   /** It is a write. */
@@ -72,10 +80,14 @@ export class PendingQuery {
   }
 
   /** A piece of a large answer; the first one makes it a stream. */
-  piece(bytes: Uint8Array, options: { readonly isLast: boolean; readonly host: StreamHost }): void {
+  piece(
+    bytes: Uint8Array,
+    options: { readonly index: number; readonly isLast: boolean; readonly host: StreamHost },
+  ): void {
     if (this.#stream === undefined) {
       this.#stream = new PieceQueue(options.host);
-      this.#resolve({ kind: "answer", results: this.#stream.readable });
+      const index = logIndex(options.index);
+      this.#resolve({ kind: "answer", results: this.#stream.readable, index });
     }
     this.#stream.push(bytes, options);
   }

@@ -6,6 +6,7 @@
  * requests, requests that turn out to be writes, and large results, which come in pieces.
  */
 import type { ErrorCode } from "../base/errors.ts";
+import type { BodyText } from "../command/request.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
 
 /** Cells of the shared memory, one Int32 each. */
@@ -40,8 +41,8 @@ export type ReaderRequest =
     readonly cells: SharedArrayBuffer;
     readonly gate: SharedArrayBuffer;
   }
-  /** For each query: ticket, flags, timeout in milliseconds, the body's text. */
-  | { readonly kind: "queries"; readonly list: readonly (number | string)[] }
+  /** For each query: ticket, flags, timeout in milliseconds, the body's text, transferred when it is bytes. */
+  | { readonly kind: "queries"; readonly list: readonly (number | BodyText)[] }
   | { readonly kind: "close" };
 
 /** From a reader. */
@@ -52,6 +53,8 @@ export type ReaderReply =
     readonly kind: "answers";
     readonly tickets: readonly number[];
     readonly lengths: readonly number[];
+    /** For each the last entry whose effects it shows. */
+    readonly indexes: readonly number[];
     readonly text: string;
     /** All of the batch has been answered. */
     readonly isBatchEnd: boolean;
@@ -68,6 +71,7 @@ export type ReaderReply =
     readonly kind: "piece";
     readonly ticket: number;
     readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly index: number;
     readonly isLast: boolean;
   }
   | { readonly kind: "closed" }

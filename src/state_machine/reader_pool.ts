@@ -7,7 +7,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { FatalError, OperatingError } from "../base/errors.ts";
-import type { QueryRequest, RequestBody } from "../command/request.ts";
+import type { BodyText, QueryRequest, RequestBody } from "../command/request.ts";
 import type { QueryOutcome } from "../node/ports.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import {
@@ -134,7 +134,7 @@ export class ReaderPool {
     readonly id: number | undefined;
     readonly flags: number;
     readonly timeoutMs: number;
-    readonly text: string;
+    readonly text: BodyText;
   }): Promise<QueryOutcome> {
     if (this.#isClosed) throw new OperatingError("not_ready", "store not open");
     if (this.#waiting.length >= QUERIES_WAITING_MAX) {
@@ -170,8 +170,8 @@ export class ReaderPool {
 
   #flush(): void {
     if (this.#isClosed) return;
-    while (this.#waiting.length > 0) {
-      const thread = this.#choose();
+    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
+      const thread = this.#choose(first);
       if (thread === undefined) break;
       const batch = this.#takeBatch();
       for (const { ticket } of batch) this.#owners.set(ticket, thread);
@@ -181,7 +181,7 @@ export class ReaderPool {
   }
 
   /** The least busy thread that is not held up; a new one when there may be one more. */
-  #choose(): ReaderThread | undefined {
+  #choose(query: PendingQuery): ReaderThread | undefined {
     let best: ReaderThread | undefined;
     for (const thread of this.#threads) {
       if (thread.heldUpMs > 0) continue;
@@ -191,9 +191,8 @@ export class ReaderPool {
     const { readers } = this.#options;
     const countMax = best === undefined ? readers + READERS_EXTRA_MAX : readers;
     if (this.#threads.length < countMax) return this.#startThread();
-    return best !== undefined && best.batches.length < READER_BATCHES_IN_FLIGHT_MAX
-      ? best
-      : undefined;
+    const batchesMax = query.isAlone ? 1 : READER_BATCHES_IN_FLIGHT_MAX;
+    return best !== undefined && best.batches.length < batchesMax ? best : undefined;
   }
 
   #startThread(): ReaderThread {
@@ -210,10 +209,11 @@ export class ReaderPool {
     let count = 0;
     // An even share for each thread, so that a burst does not queue up behind one of them.
     const share = Math.ceil(this.#waiting.length / this.#options.readers);
-    for (const { text } of this.#waiting) {
+    for (const { text, isAlone } of this.#waiting) {
+      if (isAlone && count > 0) break;
       characters += text.length;
       if (count > 0 && characters > QUERY_BATCH_CHARACTERS_MAX) break;
-      if (++count >= Math.min(share, QUERY_BATCH_COUNT_MAX)) break;
+      if (++count >= Math.min(share, QUERY_BATCH_COUNT_MAX) || isAlone) break;
     }
     return this.#waiting.splice(0, count);
   }
@@ -243,11 +243,11 @@ export class ReaderPool {
   }
 
   #onAnswers(thread: ReaderThread, reply: ReaderReply & { readonly kind: "answers" }): void {
-    const { tickets, lengths, text, isBatchEnd } = reply;
+    const { tickets, lengths, indexes, text, isBatchEnd } = reply;
     let at = 0;
     for (let index = 0; index < tickets.length; index++) {
       const end = at + (lengths[index] ?? 0);
-      this.#take(tickets[index] ?? 0)?.answer(text.substring(at, end));
+      this.#take(tickets[index] ?? 0)?.answer(text.substring(at, end), indexes[index] ?? 0);
       at = end;
     }
     if (!isBatchEnd) return;
@@ -257,7 +257,7 @@ export class ReaderPool {
   }
 
   #onPiece(thread: ReaderThread, reply: ReaderReply & { readonly kind: "piece" }): void {
-    const { ticket, bytes, isLast } = reply;
+    const { ticket, bytes, index, isLast } = reply;
     const query = this.#byTicket.get(ticket);
     // Two threads may have it: only the one whose piece came first goes on.
     if (query?.isStreaming === true && this.#owners.get(ticket) !== thread) {
@@ -271,6 +271,7 @@ export class ReaderPool {
     this.#owners.set(ticket, thread);
     let isDone = isLast;
     query.piece(bytes, {
+      index,
       isLast,
       host: {
         onTaken: () => {
@@ -354,6 +355,7 @@ export class ReaderPool {
       for (const query of queries) {
         const { ticket } = query;
         if (ticket === current || query.isStreaming || !this.#byTicket.has(ticket)) continue;
+        if (query.isAlone) continue;
         if (this.#owners.get(ticket) !== thread) continue;
         this.#owners.delete(ticket);
         this.#waiting.push(query);

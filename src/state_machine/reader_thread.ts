@@ -3,6 +3,7 @@
  * has not answered yet, and the address by which a query of its can be interrupted (rule Q12).
  */
 import { FatalError } from "../base/errors.ts";
+import type { BodyText } from "../command/request.ts";
 import { interruptConnection } from "../sqlite/connection.ts";
 import type { Library } from "../sqlite/library.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
@@ -82,11 +83,13 @@ export class ReaderThread {
   post(queries: readonly PendingQuery[]): void {
     this.batches.push(queries);
     this.idleSinceMs = undefined;
-    const list: (number | string)[] = [];
+    const list: (number | BodyText)[] = [];
+    const transfer: Transferable[] = [];
     for (const { ticket, flags, timeoutMs, text } of queries) {
       list.push(ticket, flags, timeoutMs, text);
+      if (typeof text !== "string") transfer.push(text.buffer);
     }
-    this.#post({ kind: "queries", list });
+    this.#post({ kind: "queries", list }, transfer);
   }
 
   /** Has a query end if it runs here now. @returns whether it does. */
@@ -113,7 +116,7 @@ export class ReaderThread {
     return this.#closed.promise;
   }
 
-  #post(request: ReaderRequest): void {
-    this.#worker.postMessage(request);
+  #post(request: ReaderRequest, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(request, { transfer });
   }
 }

@@ -7,7 +7,7 @@
  */
 import { assert, AssertionError, unreachable } from "../base/assert.ts";
 import { type ErrorCode, FatalError, OperatingError } from "../base/errors.ts";
-import type { RequestBody } from "../command/request.ts";
+import { type BodyText, decodeBody, type RequestBody } from "../command/request.ts";
 import { encodeExecuteBody } from "../command/execute_body.ts";
 import { parseStatements } from "../command/statement_parser.ts";
 import { openLibrary } from "../sqlite/loader.ts";
@@ -48,11 +48,13 @@ interface Opened {
 class AnswerBatch {
   #tickets: number[] = [];
   #lengths: number[] = [];
+  #indexes: number[] = [];
   #parts: string[] = [];
 
-  add(ticket: number, text: string): void {
+  add(ticket: number, text: string, index: number): void {
     this.#tickets.push(ticket);
     this.#lengths.push(text.length);
+    this.#indexes.push(index);
     this.#parts.push(text);
   }
 
@@ -63,11 +65,13 @@ class AnswerBatch {
       kind: "answers",
       tickets: this.#tickets,
       lengths: this.#lengths,
+      indexes: this.#indexes,
       text: this.#parts.join(""),
       isBatchEnd: options.isBatchEnd,
     });
     this.#tickets = [];
     this.#lengths = [];
+    this.#indexes = [];
     this.#parts = [];
   }
 }
@@ -110,7 +114,7 @@ function stopMessage(): string | undefined {
 
 /** Sends the document so far; waits while the client has enough to read. @throws {QueryStopped} */
 function sendPiece(options: { readonly isLast: boolean }): void {
-  const { cells } = require();
+  const { cells, runner } = require();
   if (!hasSent) answers.flush({ isBatchEnd: false });
   hasSent = true;
   for (let waitedMs = 0; Atomics.load(cells, CELL.credits) <= 0; waitedMs += CREDIT_POLL_MS) {
@@ -121,7 +125,8 @@ function sendPiece(options: { readonly isLast: boolean }): void {
   Atomics.sub(cells, CELL.credits, 1);
   const bytes = json.copy();
   json.clear();
-  reply({ kind: "piece", ticket, bytes, isLast: options.isLast }, [bytes.buffer]);
+  const { isLast } = options;
+  reply({ kind: "piece", ticket, bytes, index: runner.stateIndex, isLast }, [bytes.buffer]);
 }
 
 function handle(request: ReaderRequest): void {
@@ -148,18 +153,20 @@ function handleOpen(request: ReaderRequest & { readonly kind: "open" }): void {
   reply({ kind: "opened", address: session.connection.address });
 }
 
-function handleQueries(list: readonly (number | string)[]): void {
+function handleQueries(list: readonly (number | BodyText)[]): void {
   const { cells } = require();
   for (let at = 0; at < list.length; at += QUERY_FIELDS) {
-    const [number, flags, timeoutMs, text] = list.slice(at, at + QUERY_FIELDS);
+    const [number, flags, timeoutMs, body] = list.slice(at, at + QUERY_FIELDS);
     assert(typeof number === "number" && typeof flags === "number", "reader_worker: bad query");
-    assert(typeof timeoutMs === "number" && typeof text === "string", "reader_worker: bad query");
+    assert(typeof timeoutMs === "number", "reader_worker: bad query");
+    assert(body !== undefined && typeof body !== "number", "reader_worker: bad query");
     ticket = number;
     hasSent = false;
     json.clear();
     Atomics.store(cells, CELL.credits, STREAM_CHUNKS_IN_FLIGHT_MAX);
     try {
-      if (Atomics.load(cells, CELL.stopped) !== ticket) handleQuery({ flags, timeoutMs, text });
+      const isStopped = Atomics.load(cells, CELL.stopped) === ticket;
+      if (!isStopped) handleQuery({ flags, timeoutMs, text: takeText(body) });
       else if (Atomics.load(cells, CELL.stopReason) === STOP.timeout) deadlineExceeded();
     } catch (error) {
       fail(error);
@@ -187,14 +194,22 @@ function handleQuery(
   }
   gate.pass(READ_GATE_MS_MAX);
   Atomics.store(cells, CELL.current, ticket);
-  runner.run(statements, { format: flags >> FORMAT_SHIFT, transaction });
+  runner.run(statements, { format: flags >> FORMAT_SHIFT });
   if (hasSent) sendPiece({ isLast: true });
-  else answers.add(ticket, json.text());
+  else answers.add(ticket, json.text(), runner.stateIndex);
 }
 
-/** The encoder shares its buffers, so what is transferred is a copy. */
-function replyWrite(payload: Uint8Array<ArrayBuffer> | undefined): void {
-  const bytes = payload?.slice() ?? new Uint8Array(0);
+/** The text of a body. Its bytes are given back at once: the parser needs as much again. */
+function takeText(body: BodyText): string {
+  const text = decodeBody(body);
+  if (typeof body !== "string") body.buffer.transfer(0);
+  return text;
+}
+
+/** What shares the encoder's buffer goes as a copy; what is large has a buffer of its own. */
+function replyWrite(payload: Uint8Array<ArrayBuffer> = new Uint8Array(0)): void {
+  const isOwn = payload.byteLength === payload.buffer.byteLength;
+  const bytes = isOwn ? payload : payload.slice();
   reply({ kind: "write", ticket, payload: bytes }, [bytes.buffer]);
 }
 
