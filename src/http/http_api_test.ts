@@ -184,6 +184,68 @@ Deno.test("POST /db/execute hands on body and options", async () => {
   strictEqual(response.headers.get("Dust-Raft-Index"), "12");
 });
 
+Deno.test("an Idempotency-Key goes along with writes, and is nothing to a query", async () => {
+  for (const path of ["/db/execute", "/db/request", "/db/query"]) {
+    const setup = setUp();
+    await call(setup, path, post("[]", { ...JSON_HEADERS, "Idempotency-Key": "a-1" }));
+    const { argument } = setup.database.calls[0] ?? {};
+    const { idempotencyKey } = argument as { readonly idempotencyKey?: string };
+    strictEqual(idempotencyKey, path === "/db/query" ? undefined : "a-1", path);
+  }
+});
+
+Deno.test("an Idempotency-Key that is empty, too long or of other characters is refused, as on queued writes", async () => {
+  const cases: [string, string, RegExp][] = [
+    ["/db/execute", "", /^Cannot take Idempotency-Key: it is empty\n$/],
+    ["/db/request", "x".repeat(256), /over 255 characters/],
+    ["/db/execute", "a b", /visible ASCII/],
+    ["/db/execute", "a, b", /sent twice/],
+    ["/db/execute?queue", "a", /^Cannot queue a write that has an Idempotency-Key\n$/],
+    ["/db/execute?queue&wait", "a", /^Cannot queue a write/],
+  ];
+  for (const [path, key, text] of cases) {
+    const setup = setUp();
+    const response = await call(
+      setup,
+      path,
+      post("[]", { ...JSON_HEADERS, "Idempotency-Key": key }),
+    );
+    strictEqual(response.status, 400);
+    match(await response.text(), text);
+    deepStrictEqual(setup.database.calls, []);
+  }
+  const query = await call(
+    setUp(),
+    "/db/query",
+    post("[]", { ...JSON_HEADERS, "Idempotency-Key": "" }),
+  );
+  strictEqual(query.status, 200);
+});
+
+Deno.test("Dust-Raft-Index of a read is that of the state that it shows, and not in the body", async () => {
+  const setup = setUp();
+  setup.database.answer = { results: "[{}]", raftIndex: 3, stateIndex: 7 };
+  const response = await expectText(call(setup, "/db/query?raft_index&q=x"), {
+    status: 200,
+    text: '{"results":[{}],"raft_index":3}',
+  });
+  strictEqual(response.headers.get("Dust-Raft-Index"), "7");
+});
+
+Deno.test("min_index goes along with reads, with the timeout as its bound", async () => {
+  for (const path of ["/db/query", "/db/request"]) {
+    const setup = setUp();
+    await call(setup, `${path}?min_index=5&timeout=2s`, post("[]"));
+    const { argument } = setup.database.calls[0] ?? {};
+    const { minIndex } = argument as { readonly minIndex?: unknown };
+    deepStrictEqual(minIndex, { index: 5, timeoutMs: 2000 });
+  }
+  await expectText(call(setUp(), "/db/query?min_index=x&q=x"), {
+    status: 400,
+    text: "min_index is not a valid integer\n",
+  });
+});
+
 Deno.test("text/plain is raw SQL on execute and query, and nowhere else", async () => {
   const kindOf = async (path: string, type: string): Promise<unknown> => {
     const setup = setUp();

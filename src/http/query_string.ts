@@ -37,6 +37,8 @@ export interface RequestOptions {
   readonly wait: boolean;
   readonly noLeader: boolean;
   readonly trailingLogs: number;
+  /** The index that this node must have applied before a read; 0 for none. */
+  readonly minIndex: number;
   readonly nonVoters: boolean;
   readonly version: string | undefined;
   readonly sync: boolean;
@@ -84,6 +86,7 @@ export function parseQueryString(query: string): RequestOptions {
   });
   integer(values, "retries");
   const trailingLogs = integer(values, "trailing_logs");
+  const minIndex = integer(values, "min_index");
   const q = values.get("q");
   if (q === "") throw new OperatingError("bad_request", "query parameter not set");
   return {
@@ -104,6 +107,7 @@ export function parseQueryString(query: string): RequestOptions {
     wait: values.has("wait"),
     noLeader: values.has("noleader"),
     trailingLogs,
+    minIndex,
     nonVoters: values.has("nonvoters"),
     version: values.get("ver"),
     sync: values.has("sync"),

@@ -31,6 +31,7 @@ Deno.test("parseQueryString() has the wire's defaults", () => {
     wait: false,
     noLeader: false,
     trailingLogs: 0,
+    minIndex: 0,
     nonVoters: false,
     version: undefined,
     sync: false,
@@ -49,7 +50,7 @@ Deno.test("parseQueryString() knows every flag and value of its own", () => {
   const all = parseQueryString(
     "timings&transaction&raft_index&associative&blob_array&qualify_columns&level=STRONG" +
       "&freshness=1.5s&freshness_strict&linearizable_timeout=2s&timeout=3s&db_timeout=10us&redirect" +
-      "&queue&wait&noleader&trailing_logs=7&nonvoters&ver=2&sync&key=a.b&retries=2&unknown=1",
+      "&queue&wait&noleader&trailing_logs=7&min_index=9&nonvoters&ver=2&sync&key=a.b&retries=2&unknown=1",
   );
   deepStrictEqual(all, {
     q: undefined,
@@ -69,6 +70,7 @@ Deno.test("parseQueryString() knows every flag and value of its own", () => {
     wait: true,
     noLeader: true,
     trailingLogs: 7,
+    minIndex: 9,
     nonVoters: true,
     version: "2",
     sync: true,

@@ -6,10 +6,11 @@
  */
 import { unreachable } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
-import type { LogIndex } from "../base/ids.ts";
+import { type LogIndex, logIndex } from "../base/ids.ts";
 import { LARGE_BODY_CHARACTERS } from "../base/limits.ts";
 import { encodeExecuteBody } from "../command/execute_body.ts";
 import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
+import { attachRetryName } from "../command/retry.ts";
 import type { Node } from "./node.ts";
 import type { StateMachinePort } from "./ports.ts";
 
@@ -40,20 +41,25 @@ export class Database {
   }
 
   /** A write: one log entry, answered once it is durable and applied. */
-  async execute(request: ExecuteRequest): Promise<Answer> {
+  execute(request: ExecuteRequest): Promise<Answer> {
+    return this.#write(request, { rows: false });
+  }
+
+  async #write(request: ExecuteRequest, { rows }: { readonly rows: boolean }): Promise<Answer> {
     const { node, stateMachine } = this.require();
     node.assertWritable();
-    const options = {
-      body: request.body,
-      transaction: request.transaction,
-      rows: false,
-      timeoutMs: request.timeoutMs,
-    };
-    const payload = request.body.text.length > LARGE_BODY_CHARACTERS
+    const { body, transaction, timeoutMs, format, idempotencyKey: key } = request;
+    const options = { body, transaction, rows, timeoutMs };
+    let payload = body.text.length > LARGE_BODY_CHARACTERS
       ? await stateMachine.encodeExecute(options)
       : encodeExecuteBody(options);
-    if (payload === undefined) return { results: "[]", raftIndex: 0 };
-    const outcome = await node.write(payload, request.format);
+    if (payload === undefined) {
+      return { results: "[]", raftIndex: 0, stateIndex: node.appliedIndex };
+    }
+    if (key !== undefined) {
+      payload = attachRetryName(payload, { kind: "key", user: "", key, format });
+    }
+    const outcome = await node.write(payload, format);
     return { results: outcome.results, raftIndex: outcome.index };
   }
 
@@ -65,15 +71,19 @@ export class Database {
     if (outcome.kind === "write") {
       throw new OperatingError("internal", "A query turned into a write");
     }
-    return { results: outcome.results, raftIndex };
+    return { results: outcome.results, raftIndex, stateIndex: outcome.index };
   }
 
-  /** Reads and writes mixed: a read when every statement is one, else one log entry. */
+  /** Reads and writes mixed: a read when every statement is one and it has no key, else one log entry. */
   async request(request: QueryRequest): Promise<Answer> {
+    // What its statements are would be found out by the state of now, not that of the first time.
+    if (request.idempotencyKey !== undefined) return await this.#write(request, { rows: true });
     const { node, stateMachine } = this.require();
     const raftIndex = await this.#waitForLevel(request);
     const outcome = await stateMachine.query(request, { unified: true });
-    if (outcome.kind === "answer") return { results: outcome.results, raftIndex };
+    if (outcome.kind === "answer") {
+      return { results: outcome.results, raftIndex, stateIndex: outcome.index };
+    }
     node.assertWritable();
     const written = await node.write(outcome.payload, request.format);
     return { results: written.results, raftIndex: written.index };
@@ -88,6 +98,10 @@ export class Database {
   async #waitForLevel(request: QueryRequest): Promise<LogIndex | 0> {
     const { node } = this.require();
     this.#hasQueried = true;
+    const { minIndex } = request;
+    if (minIndex !== undefined) {
+      await node.untilApplied(logIndex(minIndex.index), minIndex.timeoutMs);
+    }
     const level = request.level === "auto" ? node.automaticLevel : request.level;
     switch (level) {
       case "none":

@@ -202,6 +202,26 @@ export class Node {
   }
 
   /**
+   * Resolves once this node has applied `index`, of whatever leader.
+   * @throws {OperatingError} `index_not_reached` when that takes longer than `timeoutMs`.
+   */
+  async untilApplied(index: LogIndex, timeoutMs: number): Promise<void> {
+    if (index <= this.appliedIndex) return;
+    try {
+      await this.#waits.until(index, this.#options.clock.monotonicMs() + timeoutMs);
+    } catch (error) {
+      if (!(error instanceof OperatingError) || error.code !== "timeout") throw error;
+      const state = `this node has applied ${this.appliedIndex}`;
+      throw new OperatingError("index_not_reached", `Cannot read at index ${index}: ${state}`);
+    }
+  }
+
+  /** The last entry whose effects are here. */
+  get appliedIndex(): LogIndex {
+    return this.#loop.applyQueue.appliedIndex;
+  }
+
+  /**
    * Whether a weak read may run at once (rule E4).
    * @throws {OperatingError} `not_leader`.
    */

@@ -240,6 +240,36 @@ Deno.test("Node.confirmRead() ends at its deadline when nothing of the leader's 
   deepStrictEqual(fate, ["timeout"]);
 });
 
+Deno.test("Node.untilApplied() waits for the index, and says where the node is when that takes too long", async () => {
+  const { node, clock } = await startReady();
+  const next = logIndex(node.appliedIndex + 1);
+  await node.untilApplied(node.appliedIndex, 0);
+  const reached = node.untilApplied(next, 1_000);
+  await node.write(writePayload(), 0);
+  await reached;
+  const far = logIndex(next + 5);
+  const late = rejects(node.untilApplied(far, 1_000), (error) => {
+    ok(error instanceof OperatingError);
+    deepStrictEqual([error.code, error.message], [
+      "index_not_reached",
+      `Cannot read at index ${far}: this node has applied ${next}`,
+    ]);
+    return true;
+  });
+  await pass(clock, 1_100);
+  await late;
+});
+
+Deno.test("Node.untilApplied() ends when the node stops", async () => {
+  const { node } = await startReady();
+  const stopped = rejects(
+    node.untilApplied(logIndex(1000), 60_000),
+    (error) => error instanceof OperatingError && error.code === "not_ready",
+  );
+  await node.stop();
+  await stopped;
+});
+
 Deno.test("Node proposes a verdict on an entry that parks, and goes on when it stands in the log (A4)", async () => {
   for (const ends of [true, false]) {
     const { node, stateMachine } = await startReady();

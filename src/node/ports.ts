@@ -184,7 +184,8 @@ export interface StateMachinePort {
 }
 
 export type QueryOutcome =
-  | { readonly kind: "answer"; readonly results: Answer["results"] }
+  /** `index` is the last entry whose effects the answer shows. */
+  | { readonly kind: "answer"; readonly results: Answer["results"]; readonly index: LogIndex }
   /** Some statement writes: the encoded command to propose. */
   | { readonly kind: "write"; readonly payload: Uint8Array };
 

@@ -60,6 +60,8 @@ export class QueryRunner {
   readonly #host: QueryHost;
   readonly #begin: OwnStatement;
   readonly #commit: OwnStatement;
+  readonly #applied: OwnStatement;
+  #stateIndex = 0;
 
   constructor(session: SqlSession, json: JsonWriter, host: QueryHost) {
     this.#session = session;
@@ -67,6 +69,12 @@ export class QueryRunner {
     this.#host = host;
     this.#begin = session.own("BEGIN");
     this.#commit = session.own("COMMIT");
+    this.#applied = session.own("SELECT applied_index FROM sqlite_dust_state WHERE id=1");
+  }
+
+  /** The last entry whose effects the request at hand shows; 0 when that could not be read. */
+  get stateIndex(): number {
+    return this.#stateIndex;
   }
 
   /** Whether all statements only read. What does not compile counts as a write (section 6.6). */
@@ -85,12 +93,14 @@ export class QueryRunner {
   /** Writes the array of results. @throws {QueryStopped} @throws {FatalError} */
   run(
     statements: readonly RequestStatement[],
-    options: { readonly format: ResultFormat; readonly transaction: boolean },
+    options: { readonly format: ResultFormat },
   ): void {
     const json = this.#json;
     json.byte(OPEN_BRACKET);
-    if (options.transaction) this.#begin.run();
+    // One snapshot for all of it, and for the index that it is of.
+    uninterrupted(() => this.#begin.run());
     try {
+      this.#stateIndex = this.#readStateIndex();
       let isFirst = true;
       for (const statement of statements) {
         // The empty string has no result; blanks and comments have one (section 5.5).
@@ -100,9 +110,21 @@ export class QueryRunner {
         this.#string(statement, options.format);
       }
     } finally {
-      if (options.transaction && !this.#session.connection.isAutocommit) this.#commit.run();
+      uninterrupted(() => {
+        if (!this.#session.connection.isAutocommit) this.#commit.run();
+      });
     }
     json.byte(CLOSE_BRACKET);
+  }
+
+  #readStateIndex(): number {
+    try {
+      return uninterrupted(() => this.#applied.number());
+    } catch (error) {
+      // What hinders this hinders the statements too, and is their answer.
+      if (error instanceof SqliteError && error.class !== "fatal") return 0;
+      throw error;
+    }
   }
 
   /** One string, one result. */
@@ -239,6 +261,20 @@ export class QueryRunner {
           `Cannot read: SQLite reported ${error.extendedCode}: ${error.message}`,
           { cause: error },
         );
+    }
+  }
+}
+
+/**
+ * Runs a statement of ours until no interrupt hits it: those are meant for a client's (rule Q12), and
+ * each ends what runs at that moment only.
+ */
+function uninterrupted<T>(work: () => T): T {
+  for (;;) {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof SqliteError) || error.class !== "interrupted") throw error;
     }
   }
 }

@@ -38,14 +38,14 @@ class ReadTest implements Disposable {
     });
   }
 
-  query(
-    json: string,
-    options: { readonly format?: number; readonly transaction?: boolean } = {},
-  ): string {
+  get stateIndex(): number {
+    return this.#runner.stateIndex;
+  }
+
+  query(json: string, options: { readonly format?: number } = {}): string {
     this.#json.clear();
     this.#runner.run(parseStatements({ kind: "json", text: json }), {
       format: options.format ?? 0,
-      transaction: options.transaction ?? false,
     });
     return this.#json.text();
   }
@@ -56,6 +56,16 @@ class ReadTest implements Disposable {
 
   isRead(...sql: readonly string[]): boolean {
     return this.#runner.isRead(parseStatements({ kind: "json", text: JSON.stringify(sql) }));
+  }
+
+  /** Does something once, in the middle of the next statement that runs long enough. */
+  whileRunning(work: () => void): void {
+    let isDue = true;
+    setProgressHandler(this.#session.connection, 100, () => {
+      if (isDue) work();
+      isDue = false;
+      return true;
+    });
   }
 
   /** Interrupts the next statement that runs long enough, once. */
@@ -206,16 +216,31 @@ Deno.test("New columns show after the writer has added them (6.1)", () => {
   match(test.sql("SELECT * FROM foo"), /"columns":\["id","name","age"\]/);
 });
 
-Deno.test("With transaction all statements see one snapshot, and all run after errors (6.4)", () => {
+Deno.test("All statements see one snapshot, whose index is known, and all run after errors (6.4)", () => {
   using test = new ReadTest();
   strictEqual(
-    test.query('["SELECT count(*) AS n FROM foo", "nonsense", "SELECT 1 AS a"]', {
-      transaction: true,
-    }),
+    test.query('["SELECT count(*) AS n FROM foo", "nonsense", "SELECT 1 AS a"]'),
     '[{"columns":["n"],"types":["integer"],"values":[[2]]},' +
       '{"error":"near \\"nonsense\\": syntax error"},{"columns":["a"],"types":["integer"],"values":[[1]]}]',
   );
   ok(!test.isInTransaction);
+  strictEqual(test.stateIndex, 2);
+  test.writer.run(["INSERT INTO foo VALUES(3, 'x')"]);
+  test.query('["SELECT 1"]');
+  strictEqual(test.stateIndex, 3);
+});
+
+Deno.test("A request reads one state and names its index, whatever is written while it runs", () => {
+  using test = new ReadTest();
+  test.whileRunning(() => test.writer.run(["INSERT INTO foo VALUES(3, 'x')"]));
+  const long = "SELECT count(*) AS n FROM foo a, foo b, foo c, foo d, foo e, foo f, foo g, foo h";
+  match(
+    test.query(JSON.stringify([long, "SELECT count(*) AS n FROM foo"])),
+    /\[\[256\]\].*\[\[2\]\]/,
+  );
+  strictEqual(test.stateIndex, 2);
+  match(test.sql("SELECT count(*) AS n FROM foo"), /\[\[3\]\]/);
+  strictEqual(test.stateIndex, 3);
 });
 
 Deno.test("isRead() goes by what SQLite says of every statement (6.6)", () => {

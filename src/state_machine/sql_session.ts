@@ -6,6 +6,7 @@
  * one before has run, because that may have made the table that this one needs.
  * Not here: what happens around a statement (entry_runner.ts in writes, query_runner.ts in reads).
  */
+import { assert } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { SqlText } from "../sqlite/sql_text.ts";
@@ -72,6 +73,18 @@ export class OwnStatement {
       if (values.length > 0) this.#statement.bindAll(values);
       this.#statement.run();
     } finally {
+      this.#authorizer.isTrusted = false;
+    }
+  }
+
+  /** The number that the only row holds. @throws {SqliteError} */
+  number(): number {
+    this.#authorizer.isTrusted = true;
+    try {
+      assert(this.#statement.step(), "OwnStatement: no row");
+      return this.#statement.columnReal(0);
+    } finally {
+      this.#statement.reset();
       this.#authorizer.isTrusted = false;
     }
   }
