@@ -17,42 +17,51 @@ export interface CampaignOptions {
   readonly isTwice: boolean;
   /** Prints traces of seeds that are fine, too. */
   readonly isTraced: boolean;
+  /** Prints the sum so far after so many seeds. */
+  readonly every: number;
   readonly print: (text: string) => void;
+}
+
+/** Sums of the seeds run so far. */
+interface Sum {
+  readonly counters: Counters;
+  done: number;
+  failures: number;
+  simulatedMs: number;
+  events: number;
 }
 
 /** Runs a campaign. @returns how many seeds failed. */
 export async function campaign(options: CampaignOptions): Promise<number> {
   const { first, count, print } = options;
-  const sum = noCounters();
-  let simulatedMs = 0;
-  let failures = 0;
-  let events = 0;
-  let done = 0;
+  const sum: Sum = { counters: noCounters(), done: 0, failures: 0, simulatedMs: 0, events: 0 };
   const startMs = performance.now();
-  for (let seed = first; seed < first + count && failures < options.failuresMax; seed++) {
+  for (let seed = first; seed < first + count && sum.failures < options.failuresMax; seed++) {
     const outcome = await runSeed(seed, { hasText: options.isTraced });
     if (options.isTraced) print(outcome.lines.join("\n") + "\n");
-    addCounters(sum, outcome.counters);
-    simulatedMs += outcome.simulatedMs;
-    events += outcome.events;
-    done += 1;
+    addCounters(sum.counters, outcome.counters);
+    sum.simulatedMs += outcome.simulatedMs;
+    sum.events += outcome.events;
+    sum.done += 1;
     if (outcome.violation !== undefined || await isUnrepeatable(outcome, options)) {
-      failures += 1;
+      sum.failures += 1;
       await report(outcome, options);
     }
+    if (sum.done % options.every === 0 && sum.done < count) {
+      print(sumText(sum, performance.now() - startMs));
+    }
   }
-  const seconds = (performance.now() - startMs) / 1000;
-  print(countersText(sum));
-  const hours = simulatedMs / 3_600_000;
-  print(
-    `${done} seeds, ${hours.toFixed(2)} simulated hours, ${events} events in ${
-      seconds.toFixed(1)
-    } s ` +
-      `(${
-        (simulatedMs / 1000 / seconds).toFixed(0)
-      } simulated seconds a second), ${failures} failed\n`,
-  );
-  return failures;
+  print(sumText(sum, performance.now() - startMs));
+  return sum.failures;
+}
+
+function sumText(sum: Sum, elapsedMs: number): string {
+  const seconds = elapsedMs / 1000;
+  const hours = (sum.simulatedMs / 3_600_000).toFixed(2);
+  const speed = (sum.simulatedMs / elapsedMs).toFixed(0);
+  return countersText(sum.counters) +
+    `${sum.done} seeds, ${hours} simulated hours, ${sum.events} events in ` +
+    `${seconds.toFixed(1)} s (${speed} simulated seconds a second), ${sum.failures} failed\n`;
 }
 
 async function isUnrepeatable(outcome: RunOutcome, options: CampaignOptions): Promise<boolean> {

@@ -34,6 +34,7 @@ export interface Counters {
   snapshotsTaken: number;
   snapshotsInstalled: number;
   snapshotsRequested: number;
+  databasesCompared: number;
   elections: number;
   writesAcked: number;
   writesRefused: number;
@@ -79,6 +80,7 @@ export function noCounters(): Counters {
     snapshotsTaken: 0,
     snapshotsInstalled: 0,
     snapshotsRequested: 0,
+    databasesCompared: 0,
     elections: 0,
     writesAcked: 0,
     writesRefused: 0,

@@ -8,6 +8,7 @@ import type { ConfState } from "../../src/raft/types.ts";
 import type { ApplyEntry } from "../../src/node/ports.ts";
 import type { NodeId } from "../../src/base/ids.ts";
 import { decodeModelCommand, type ModelState } from "./model_state.ts";
+import type { AppliedHere } from "./state_host.ts";
 
 /** What is known of an index. */
 interface Committed {
@@ -19,7 +20,8 @@ interface Committed {
 interface Applied {
   readonly term: number;
   readonly chain: string;
-  readonly digest: number;
+  /** Undefined while nobody has seen the state right behind the entry. */
+  digest: number | undefined;
 }
 
 /** See the file's header. */
@@ -83,14 +85,16 @@ export class History {
   /** A node has applied `entry`, and its state is `state`. */
   apply(
     entry: Pick<ApplyEntry, "index" | "term" | "kind" | "payload">,
-    state: ModelState,
+    state: AppliedHere,
     node: NodeId,
   ): void {
     const { index, term } = entry;
     const chain = `${state.chain.high}:${state.chain.low}`;
     const known = this.#applied[index];
     if (known !== undefined) {
-      const isSame = known.term === term && known.chain === chain && known.digest === state.digest;
+      known.digest ??= state.digest;
+      const isSame = known.term === term && known.chain === chain &&
+        (state.digest === undefined || known.digest === state.digest);
       if (!isSame) {
         this.#fail(
           `node ${node} applied another entry or result at ${index}: ` +
@@ -108,7 +112,7 @@ export class History {
   /** A state was loaded or installed, which must be that of the history. */
   loaded(state: ModelState, node: NodeId): void {
     const known = this.#applied[state.index];
-    if (known === undefined || known.digest === state.digest) return;
+    if (known?.digest === undefined || known.digest === state.digest) return;
     this.#fail(
       `node ${node} has another state at ${state.index}: digest ${state.digest}, known ${known.digest}`,
     );

@@ -9,10 +9,10 @@ import { SegmentedLog } from "../../src/log/segmented_log.ts";
 import { encodeConfiguration } from "../../src/raft/configuration.ts";
 import type { ConfState } from "../../src/raft/types.ts";
 import { DurableFacts } from "./durable_facts.ts";
-import { appliedOf, encodeState, type ModelState } from "./model_state.ts";
-import { writeWhole } from "./model_state_machine.ts";
+import { appliedOf, type ModelState } from "./model_state.ts";
 import type { SimFileSystem } from "./sim_file_system.ts";
 import type { SimProcess } from "./sim_process.ts";
+import { writeWhole } from "./state_host.ts";
 import { drainMicrotasks } from "./traps.ts";
 import { joinPath } from "../../src/os/file_system.ts";
 
@@ -87,12 +87,14 @@ export async function giveBirth(
   options: {
     readonly id: NodeId;
     readonly state: ModelState;
+    /** The same as bytes of the first generation. */
+    readonly content: Uint8Array;
     readonly segmentSizeBytes: number;
   },
 ): Promise<void> {
-  const { id, state, segmentSizeBytes } = options;
+  const { id, state, content, segmentSizeBytes } = options;
   await disk.makeDirectory(STATE_DIRECTORY);
-  await writeWhole(disk, joinPath(STATE_DIRECTORY, "1"), encodeState(state));
+  await writeWhole(disk, joinPath(STATE_DIRECTORY, "1"), content);
   await disk.syncDirectory(STATE_DIRECTORY);
   const log = await SegmentedLog.create({
     fileSystem: disk,

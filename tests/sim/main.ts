@@ -1,7 +1,8 @@
 /**
  * `deno task sim -- --seeds N [--seed S]`: runs the seeds S to S + N - 1 (S is 1 unless told), prints what
  * was done and survived, and ends with status 1 when something was violated. A failed seed is run again
- * with its trace. `--trace` prints the trace of a single seed in any case, `--twice` runs all seeds twice.
+ * with its trace. `--trace` prints the trace of a single seed in any case, `--twice` runs all seeds twice,
+ * `--every N` prints the sum after every N seeds, `--failures N` goes on until N seeds have failed.
  */
 import { campaign } from "./campaign.ts";
 
@@ -27,6 +28,7 @@ async function main(args: readonly string[]): Promise<number> {
     traceLines: args.includes("--trace") ? Infinity : numberAfter(args, "--lines", 60),
     isTwice: args.includes("--twice"),
     isTraced: args.includes("--trace"),
+    every: numberAfter(args, "--every", Number.MAX_SAFE_INTEGER),
     print,
   });
   return failures === 0 ? 0 : 1;

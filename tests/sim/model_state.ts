@@ -67,6 +67,11 @@ export function decodeModelCommand(
   if (kind !== "normal" || payload.length < HEADER_BYTES + BODY_BYTES) return undefined;
   if (payload[OFFSET.kind] !== KIND.execute) return undefined;
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  if (view.getUint32(OFFSET.statementCount, LITTLE_ENDIAN) > 0) {
+    // One in SQL (sql_commands.ts).
+    const id = view.getUint32(payload.length - 4, LITTLE_ENDIAN);
+    return { key: 0, id, weight: "light", fails: false };
+  }
   return {
     key: view.getUint32(HEADER_BYTES, LITTLE_ENDIAN),
     id: view.getUint32(HEADER_BYTES + 4, LITTLE_ENDIAN),

@@ -10,13 +10,10 @@ import type {
   AppliedState,
   ApplyEntry,
   ApplyOutcome,
-  QueryOutcome,
   SnapshotOutcome,
-  StateMachinePort,
   StateMachineStats,
 } from "../../src/node/ports.ts";
-import { type File, type FileSystem, joinPath } from "../../src/os/file_system.ts";
-import type { Chance } from "./chance.ts";
+import { type File, joinPath } from "../../src/os/file_system.ts";
 import {
   appliedOf,
   applyEntry,
@@ -26,66 +23,51 @@ import {
   type ModelState,
   type Weight,
 } from "./model_state.ts";
-
-/** What the model needs of its process. */
-export interface ModelHost {
-  readonly fileSystem: FileSystem;
-  readonly directory: string;
-  readonly mode: "ram" | "disk";
-  readonly chance: Chance;
-  /** The longest that a batch takes. */
-  readonly applyMs: number;
-  /** Runs `work` in simulated milliseconds, unless the process dies before. */
-  later(delayMs: number, work: () => void): void;
-  readonly nowMs: number;
-  /** A state is complete: entry by entry, in order. */
-  onApplied(entry: ApplyEntry, state: ModelState): void;
-  /** The log's word on a parked entry has come. */
-  onVerdict(): void;
-  /** Memory that outlives the process. */
-  keepInMemory(state: ModelState): void;
-}
+import { Generations, type SimStateMachine, type StateHost, Turns } from "./state_host.ts";
 
 /** See the file's header. */
-export class ModelStateMachine implements StateMachinePort {
-  readonly #host: ModelHost;
+export class ModelStateMachine implements SimStateMachine {
+  readonly #host: StateHost;
+  readonly #turns: Turns;
+  readonly #generations: Generations;
   #state: ModelState;
   #generation: number;
-  /** The largest number ever given to a generation here. */
-  #generationMax: number;
   #file: File;
   #fileEnd: number;
   #durableIndex: LogIndex;
-  #busyUntilMs = 0;
   #verdict: { readonly index: number; readonly isVoid: boolean } | undefined;
   #parkedWeight: Weight = "light";
 
   constructor(options: {
-    readonly host: ModelHost;
+    readonly host: StateHost;
     readonly state: ModelState;
     readonly generation: number;
-    readonly generationMax: number;
+    readonly generations: Generations;
     readonly file: File;
     readonly fileEnd: number;
   }) {
     this.#host = options.host;
     this.#state = options.state;
     this.#generation = options.generation;
-    this.#generationMax = options.generationMax;
+    this.#generations = options.generations;
+    this.#turns = new Turns(options.host);
     this.#file = options.file;
     this.#fileEnd = options.fileEnd;
     this.#durableIndex = options.state.index;
   }
 
-  /** Opens `generation`. @throws {FatalError} (65) when nothing whole is in it. */
-  static async open(host: ModelHost, generation: number): Promise<ModelStateMachine> {
-    const { fileSystem, directory } = host;
-    let generationMax = generation;
-    for (const name of await fileSystem.listFiles(directory)) {
-      if (Number(name) !== generation) await fileSystem.remove(joinPath(directory, name));
-      generationMax = Math.max(generationMax, Number(name));
-    }
-    const path = joinPath(directory, String(generation));
+  /**
+   * Opens `generation`. `kept` is what memory has, if it is of the log's own history: it counts.
+   * @throws {FatalError} (65) when nothing whole is in the file.
+   */
+  static async open(
+    host: StateHost,
+    generation: number,
+    kept: ModelState | undefined,
+  ): Promise<ModelStateMachine> {
+    const { fileSystem } = host;
+    const generations = await Generations.open(host, generation);
+    const path = generations.path(generation);
     const file = fileSystem.openSync(path, "write");
     const bytes = new Uint8Array(file.sizeSync());
     file.readSync(bytes, 0);
@@ -101,21 +83,21 @@ export class ModelStateMachine implements StateMachinePort {
     // What a dead process wrote may not be durable yet, and after a failed sync no other one would help.
     file.writeSync(bytes.subarray(0, fileEnd), 0);
     await file.syncData();
-    return new ModelStateMachine({ host, state, generation, generationMax, file, fileEnd });
+    const machine = new ModelStateMachine({ host, state, generation, generations, file, fileEnd });
+    if (kept !== undefined) machine.#state = kept;
+    return machine;
   }
 
-  /** Takes over what memory has kept. The caller has compared it with the log. */
-  reuse(state: ModelState): void {
-    this.#state = state;
-  }
-
-  /** The state as reads see it. */
   get state(): ModelState {
     return this.#state;
   }
 
-  get generation(): number {
-    return this.#generation;
+  content(): Uint8Array {
+    return encodeState(this.#state);
+  }
+
+  abandon(): void {
+    // Nothing of it is outside of the simulation.
   }
 
   get applied(): AppliedState {
@@ -127,23 +109,7 @@ export class ModelStateMachine implements StateMachinePort {
   }
 
   apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome> {
-    return this.#inTurn(() => this.#apply(entries));
-  }
-
-  /** The writer's thread: one thing after the other, each after a while. */
-  #inTurn<T>(work: () => T): Promise<T> {
-    const { chance, nowMs, applyMs } = this.#host;
-    const doneMs = Math.max(nowMs, this.#busyUntilMs) + chance.below(applyMs * 100) / 100;
-    this.#busyUntilMs = doneMs;
-    return new Promise((resolve, reject) => {
-      this.#host.later(doneMs - nowMs, () => {
-        try {
-          resolve(work());
-        } catch (error) {
-          reject(error);
-        }
-      });
-    });
+    return this.#turns.take(() => this.#apply(entries));
   }
 
   #apply(entries: readonly ApplyEntry[]): ApplyOutcome {
@@ -206,7 +172,7 @@ export class ModelStateMachine implements StateMachinePort {
   }
 
   tryParked(_index: LogIndex): Promise<{ readonly ended: boolean; readonly reason: string }> {
-    return this.#inTurn(() => {
+    return this.#turns.take(() => {
       // Only what nobody can have committed without a verdict may pass the hard limit.
       const ended = this.#parkedWeight === "heavy" || this.#host.chance.happens(0.5);
       return ended ? { ended, reason: "" } : { ended, reason: "too long" };
@@ -222,12 +188,12 @@ export class ModelStateMachine implements StateMachinePort {
     this.#verdict = { index: options.index, isVoid: options.verdict === "void" };
   }
 
-  query(): Promise<QueryOutcome> {
-    return Promise.resolve({ kind: "answer", results: "[]" });
+  query(): Promise<never> {
+    throw new Error("Reads of the simulation look at `state`");
   }
 
   cancelQuery(_id: number): void {
-    // Reads of the model look at `state` and do not wait.
+    // There are no queries.
   }
 
   encodeExecute(): Promise<Uint8Array | undefined> {
@@ -235,9 +201,9 @@ export class ModelStateMachine implements StateMachinePort {
   }
 
   async snapshot(): Promise<SnapshotOutcome> {
-    const state = await this.#inTurn(() => this.#state);
+    const state = await this.#turns.take(() => this.#state);
     if (this.#host.mode === "ram") {
-      const generation = await this.#writeGeneration(encodeState(state));
+      const generation = await this.#generations.write(encodeState(state));
       this.#durableIndex = state.index;
       return { ...appliedOf(state), generation };
     }
@@ -250,15 +216,13 @@ export class ModelStateMachine implements StateMachinePort {
     return { ...appliedOf(state), generation };
   }
 
-  /** A received state becomes a generation of its own (rule S2). */
   async stage(bytes: Uint8Array): Promise<SnapshotOutcome> {
     const found = decodeState(bytes, 0);
     if (found === undefined) throw new FatalError(65, "Cannot stage a snapshot: it is damaged");
-    const generation = await this.#writeGeneration(bytes);
+    const generation = await this.#generations.write(bytes);
     return { ...appliedOf(found.state), generation };
   }
 
-  /** The state is that of `generation` from now on. */
   activate(generation: number): ModelState {
     const { fileSystem, directory } = this.#host;
     const file = fileSystem.openSync(joinPath(directory, String(generation)), "write");
@@ -280,11 +244,7 @@ export class ModelStateMachine implements StateMachinePort {
   }
 
   async releaseGenerations(generation: number): Promise<void> {
-    const { fileSystem, directory } = this.#host;
-    for (const name of await fileSystem.listFiles(directory)) {
-      if (Number(name) >= generation || Number(name) === this.#generation) continue;
-      await fileSystem.remove(joinPath(directory, name));
-    }
+    await this.#generations.release(generation, this.#generation);
   }
 
   stats(): Promise<StateMachineStats> {
@@ -307,35 +267,6 @@ export class ModelStateMachine implements StateMachinePort {
     this.#file.close();
     return Promise.resolve();
   }
-
-  async #writeGeneration(bytes: Uint8Array): Promise<number> {
-    const { fileSystem, directory } = this.#host;
-    this.#generationMax += 1;
-    const generation = this.#generationMax;
-    const path = joinPath(directory, String(generation));
-    await writeWhole(fileSystem, path, bytes);
-    await fileSystem.syncDirectory(directory);
-    return generation;
-  }
-}
-
-/** Writes and syncs a new file. A full disk leaves none. */
-export async function writeWhole(
-  fileSystem: FileSystem,
-  path: string,
-  bytes: Uint8Array,
-): Promise<void> {
-  const file = fileSystem.createSync(path);
-  try {
-    file.writeSync(bytes, 0);
-    await file.sync();
-  } catch (error) {
-    if (!(error instanceof OperatingError)) throw error;
-    file.close();
-    fileSystem.removeSync(path);
-    throw error;
-  }
-  file.close();
 }
 
 function resultOf(entry: ApplyEntry): string | { readonly error: string } | undefined {

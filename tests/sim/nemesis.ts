@@ -31,6 +31,7 @@ export class Nemesis {
     for (const [kind, fault] of Object.entries(this.#faults())) {
       this.#repeat(this.#world.options.faults[kind as keyof FaultRates], fault);
     }
+    this.#world.onSwap = (newcomers) => this.#splitSoon(newcomers);
     if (this.#world.options.tellsDeath) this.#world.onDeath = (machine) => this.#tellDeath(machine);
   }
 
@@ -38,6 +39,7 @@ export class Nemesis {
   end(): void {
     this.#isOver = true;
     this.#world.onDeath = () => undefined;
+    this.#world.onSwap = () => undefined;
   }
 
   #repeat(meanMs: number, fault: () => void): void {
@@ -286,6 +288,21 @@ export class Nemesis {
       process?.plan(this.#chance.within(1, 30), () => process.node?.loop.raft.forgetLeader());
       process?.plan(this.#chance.within(31, 400), () => process.node?.loop.raft.campaign());
     }
+  }
+
+  /** The old and the new voters do not hear each other, and each want a leader. */
+  #splitSoon(newcomers: readonly NodeId[]): void {
+    if (this.#world.options.faults.partition === 0 || this.#world.isLull) return;
+    this.#world.timeline.after(this.#chance.within(0, 400), () => {
+      if (this.#isOver) return;
+      const group = new Set(newcomers);
+      this.#world.count("partitions");
+      this.#cutFor((from, to) => group.has(from) !== group.has(to));
+      for (const { process } of this.#world.running()) {
+        process?.plan(this.#chance.within(1, 30), () => process.node?.loop.raft.forgetLeader());
+        process?.plan(this.#chance.within(31, 600), () => process.node?.loop.raft.campaign());
+      }
+    });
   }
 
   /** A process has died, and those that were connected to it notice, each after a while. */

@@ -80,6 +80,9 @@ export class Operator {
   }
 
   #change(leader: SimProcess, configuration: ConfState): void {
+    if (configuration.learners.length > 0 && this.#chance.happens(0.3)) {
+      return this.#swap(leader, configuration);
+    }
     const changes: ConfChangeSingle[] = [];
     const draft = {
       voters: configuration.voters.length,
@@ -93,6 +96,20 @@ export class Operator {
     if (changes.length === 0) return;
     const transition = this.#chance.pick(["auto", "auto", "implicit", "explicit"] as const);
     this.#propose(leader, { transition: transition ?? "auto", changes });
+  }
+
+  /** All learners become voters and as many voters go: old and new majorities may have nobody in common. */
+  #swap(leader: SimProcess, configuration: ConfState): void {
+    const { voters, learners } = configuration;
+    const first = this.#chance.below(voters.length);
+    const goes = [...voters.slice(first), ...voters.slice(0, first)].slice(0, learners.length);
+    const changes: ConfChangeSingle[] = [
+      ...learners.map((nodeId) => ({ type: "add_voter" as const, nodeId })),
+      ...goes.map((nodeId) => ({ type: "remove" as const, nodeId })),
+    ];
+    const transition = this.#chance.pick(["implicit", "explicit"] as const) ?? "explicit";
+    this.#propose(leader, { transition, changes });
+    if (this.#chance.happens(0.6)) this.#world.onSwap(learners);
   }
 
   #oneChange(

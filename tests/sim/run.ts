@@ -2,6 +2,7 @@
  * One run: a seed, from the first start of the first machine to the last member in the calm. The same seed
  * gives the same trace, event by event.
  */
+import { testLibrary } from "../../src/sqlite/testing.ts";
 import { Clients } from "./clients.ts";
 import { addCounters, type Counters, noCounters } from "./counters.ts";
 import { heal } from "./healing.ts";
@@ -31,11 +32,13 @@ export function runSeed(
   seed: number,
   settings: { readonly hasText: boolean },
 ): Promise<RunOutcome> {
-  return onEmptyStack(() => withTraps(() => run(swarmOptions(seed), settings)));
+  const options = swarmOptions(seed);
+  if (options.isSqlite) testLibrary();
+  return onEmptyStack(() => withTraps(() => run(options, settings)));
 }
 
 function run(options: SwarmOptions, settings: { readonly hasText: boolean }): RunOutcome {
-  const world = new World(options, settings);
+  using world = new World(options, settings);
   const { judge, timeline } = world;
   const advance = (untilMs: number): boolean => {
     while (judge.violation === undefined && timeline.step(untilMs * 1000));

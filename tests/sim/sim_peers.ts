@@ -8,14 +8,14 @@ import { decodeConfiguration, encodeConfiguration } from "../../src/raft/configu
 import type { Message } from "../../src/raft/message.ts";
 import type { SnapshotMetadata } from "../../src/raft/types.ts";
 import { assert } from "../../src/base/assert.ts";
-import { encodeState, type ModelState } from "./model_state.ts";
-import type { ModelStateMachine } from "./model_state_machine.ts";
+import type { ModelState } from "./model_state.ts";
 import type { Parcel } from "./sim_network.ts";
+import type { SimStateMachine } from "./state_host.ts";
 
 /** What the port needs of its process. */
 export interface PeersHost {
   readonly id: NodeId;
-  readonly stateMachine: ModelStateMachine;
+  readonly stateMachine: SimStateMachine;
   /** How long making a snapshot takes. */
   snapshotMs(): number;
   later(delayMs: number, work: () => void): void;
@@ -72,7 +72,7 @@ export class SimPeers implements PeersPort {
       if (index === 0) return;
       this.#prepared = {
         metadata: { index, term, configuration },
-        content: encodeState(state),
+        content: this.#host.stateMachine.content(),
       };
     });
   }

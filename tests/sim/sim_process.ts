@@ -14,12 +14,14 @@ import type { Message } from "../../src/raft/message.ts";
 import type { Chance } from "./chance.ts";
 import { Judge, type Witness } from "./judge.ts";
 import { LOG_DIRECTORY, type Machine, STATE_DIRECTORY } from "./machine.ts";
-import { appliedOf } from "./model_state.ts";
-import { type ModelHost, ModelStateMachine } from "./model_state_machine.ts";
+import { appliedOf, type ModelState } from "./model_state.ts";
+import { ModelStateMachine } from "./model_state_machine.ts";
 import { type Plan, SimClock } from "./sim_clock.ts";
 import { type SimOperation, type SimOutcome, SimulatedCrash } from "./sim_file_system.ts";
 import type { Parcel } from "./sim_network.ts";
 import { SimPeers } from "./sim_peers.ts";
+import { SqliteStateMachine } from "./sqlite_state_machine.ts";
+import type { SimStateMachine, StateHost } from "./state_host.ts";
 import { WatchedLog } from "./watched_log.ts";
 import type { World } from "./world.ts";
 
@@ -45,7 +47,7 @@ export class SimProcess {
   death: Death | undefined;
   pausedUntilMs = 0;
   node: Node | undefined;
-  stateMachine: ModelStateMachine | undefined;
+  stateMachine: SimStateMachine | undefined;
   peers: SimPeers | undefined;
   log: SegmentedLog | undefined;
 
@@ -136,20 +138,27 @@ export class SimProcess {
     });
     judge.recovered(machine.id, machine.facts, { log, hardState: log.hardState });
     machine.facts.adopt(log, log.hardState);
-    const stateMachine = await ModelStateMachine.open(this.#modelHost(), log.marker.generation);
     const { ram } = machine;
-    if (ram !== undefined && await isOwnHistory(appliedOf(ram), log)) stateMachine.reuse(ram);
+    const isOwn = ram !== undefined && await isOwnHistory(appliedOf(ram), log);
+    const stateMachine = await this.#openState(log.marker.generation, isOwn ? ram : undefined);
+    this.stateMachine = stateMachine;
     await assertOwnHistory(stateMachine.applied, log);
     judge.history.loaded(stateMachine.state, machine.id);
     this.log = log;
-    this.stateMachine = stateMachine;
     this.peers = new SimPeers(this.#peersHost(stateMachine));
     this.node = this.#makeNode(log, stateMachine, this.peers);
     this.node.start();
     this.#world.onStarted(this);
   }
 
-  #makeNode(log: SegmentedLog, stateMachine: ModelStateMachine, peers: SimPeers): Node {
+  #openState(generation: number, kept: ModelState | undefined): Promise<SimStateMachine> {
+    const host = this.#stateHost();
+    return this.#world.options.isSqlite
+      ? SqliteStateMachine.open(host, generation, kept)
+      : ModelStateMachine.open(host, generation, kept);
+  }
+
+  #makeNode(log: SegmentedLog, stateMachine: SimStateMachine, peers: SimPeers): Node {
     const { judge } = this;
     const { options } = this.#world;
     const { facts, id } = this.machine;
@@ -172,12 +181,13 @@ export class SimProcess {
     });
   }
 
-  #modelHost(): ModelHost {
+  #stateHost(): StateHost {
     const { machine, judge } = this;
     const { trace, timeline } = this.#world;
     return {
       fileSystem: machine.disk,
       directory: STATE_DIRECTORY,
+      realFolder: () => this.#world.folderOf(machine.id),
       mode: machine.mode,
       applyMs: this.#world.isCalm ? 1 : this.#world.options.applyMs,
       chance: this.#chance,
@@ -188,7 +198,7 @@ export class SimProcess {
         this.plan(delayMs, work);
       },
       onApplied: (entry, state) => {
-        trace.note("applied", machine.id, [entry.index, entry.term, state.digest]);
+        trace.note("applied", machine.id, [entry.index, entry.term, state.digest ?? 0]);
         judge.applies(entry.index, machine.facts, machine.id);
         judge.history.apply(entry, state, machine.id);
       },
@@ -199,7 +209,7 @@ export class SimProcess {
     };
   }
 
-  #peersHost(stateMachine: ModelStateMachine): ConstructorParameters<typeof SimPeers>[0] {
+  #peersHost(stateMachine: SimStateMachine): ConstructorParameters<typeof SimPeers>[0] {
     return {
       id: this.machine.id,
       stateMachine,
@@ -254,7 +264,7 @@ export class SimProcess {
   /** Installing is many steps, and seldom: a crash between any two of them must be harmless. */
   #maybeCrashSoon(): void {
     const { faults } = this.#world.options;
-    if (this.#world.isCalm || faults.diskCrash === 0 || !this.#chance.happens(0.2)) return;
+    if (this.#world.isCalm || faults.diskCrash === 0 || !this.#chance.happens(0.35)) return;
     this.machine.crashAtOperation = this.machine.disk.operationCount + this.#chance.within(1, 12);
   }
 
@@ -319,7 +329,7 @@ export class SimProcess {
       [operation.number],
       () => `${operation.kind} ${operation.path}`,
     );
-    this.die(this.#chance.happens(0.7) ? "power" : "exit");
+    this.die(this.#chance.happens(0.5) ? "power" : "exit");
     return "crash";
   }
 

@@ -12,9 +12,12 @@ import { type Counters, noCounters } from "./counters.ts";
 import { DurableFacts } from "./durable_facts.ts";
 import { Judge } from "./judge.ts";
 import { DISK_BYTES, genesisState, giveBirth, type Machine } from "./machine.ts";
+import { encodeState } from "./model_state.ts";
+import { RealFolders } from "./real_folders.ts";
 import { SimFileSystem } from "./sim_file_system.ts";
 import { type Parcel, SimNetwork } from "./sim_network.ts";
 import { SimProcess } from "./sim_process.ts";
+import { firstCopy } from "./sqlite_state_machine.ts";
 import type { SwarmOptions } from "./swarm_options.ts";
 import { Timeline } from "./timeline.ts";
 import { Trace } from "./trace.ts";
@@ -24,7 +27,7 @@ import { drainMicrotasks } from "./traps.ts";
 const FOLLOWER_CONTEXT = -1;
 
 /** See the file's header. */
-export class World {
+export class World implements Disposable {
   readonly options: SwarmOptions;
   readonly timeline = new Timeline();
   readonly trace: Trace;
@@ -38,9 +41,12 @@ export class World {
   isHeavyNext = false;
   /** Told whenever a process ends (rule E2). */
   onDeath: (machine: Machine) => void = () => undefined;
+  /** Told whenever voters are to be exchanged, and for whom. */
+  onSwap: (newcomers: readonly NodeId[]) => void = () => undefined;
   readonly #chance: Chance;
   #nextId = 1;
   /** By sender and request: what the answer must cover. */
+  readonly #folders = new RealFolders();
   readonly #asked = new Map<string, number>();
 
   constructor(options: SwarmOptions, trace: { readonly hasText: boolean }) {
@@ -75,6 +81,17 @@ export class World {
     return this.timeline.nowMs % (stormMs + lullMs) >= stormMs;
   }
 
+  /** A machine's real folder, in runs with real SQLite. */
+  folderOf(id: NodeId): string {
+    return this.#folders.of(id);
+  }
+
+  /** Gives back what is outside of the simulation. The world is over. */
+  [Symbol.dispose](): void {
+    for (const { process } of this.machines.values()) process?.stateMachine?.abandon();
+    this.#folders[Symbol.dispose]();
+  }
+
   get bootCrash(): number {
     return this.isCalm ? 0 : this.options.bootCrash;
   }
@@ -93,9 +110,11 @@ export class World {
     const id = nodeId(this.#nextId++);
     const disk = new SimFileSystem({ capacityBytes: DISK_BYTES });
     const facts = new DurableFacts();
+    const state = genesisState(configuration);
     const birth = giveBirth(disk, {
       id,
-      state: genesisState(configuration),
+      state,
+      content: this.options.isSqlite ? firstCopy(state, this.folderOf(id)) : encodeState(state),
       segmentSizeBytes: this.options.segmentSizeBytes,
     });
     let isBorn = false;
@@ -167,6 +186,7 @@ export class World {
     const { machine, death } = process;
     if (machine.process !== process || death === undefined) return;
     machine.process = undefined;
+    process.stateMachine?.abandon();
     this.trace.note("ended", machine.id, [death === "power" ? 1 : 0]);
     this.count(death === "power" ? "powerCuts" : "exits");
     machine.crashAtOperation = undefined;

@@ -63,6 +63,8 @@ function judge(
 function plant(bug: PlantedBug, directory: string): void {
   Deno.mkdirSync(`${directory}/tests`, { recursive: true });
   for (const path of COPIED) copy(`${ROOT}${path}`, `${directory}/${path}`);
+  // The pinned SQLite is what was built here.
+  Deno.symlinkSync(`${ROOT}lib`, `${directory}/lib`);
   for (const edit of bug.edits) {
     const path = `${directory}/${edit.path}`;
     Deno.writeTextFileSync(path, applyEdit(Deno.readTextFileSync(path), edit));
