@@ -10,14 +10,17 @@
  *     DATA_DIR/raft/     peers.json of an operator, when a majority is lost
  */
 import { FatalError } from "../base/errors.ts";
-import { logIndex, nodeId, term } from "../base/ids.ts";
-import { SegmentedLog } from "../log/segmented_log.ts";
+import { logIndex, type NodeId, nodeId, term } from "../base/ids.ts";
+import type { Genesis } from "../command/genesis.ts";
+import { INCARNATION_BYTES, type MemberRow } from "../command/member_table.ts";
+import { type LogOptions, SegmentedLog } from "../log/segmented_log.ts";
 import { assertOwnHistory, isOwnHistory } from "../node/recovery.ts";
 import type { Clock } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
-import { type DirectoryLock, type FileSystem, joinPath } from "../os/file_system.ts";
-import { encodeConfiguration } from "../raft/configuration.ts";
+import { type DirectoryLock, type File, type FileSystem, joinPath } from "../os/file_system.ts";
+import { encodeConfiguration, votersOnly } from "../raft/configuration.ts";
 import { createInitialState } from "../state_machine/initial_state.ts";
+import { SOFT_LIMIT_STEPS_DEFAULT } from "../state_machine/limits.ts";
 import { openStateMachine } from "../state_machine/open_state.ts";
 import type { StateMachine } from "../state_machine/state_machine.ts";
 import { startWriterWorker } from "../state_machine/writer_thread.ts";
@@ -35,7 +38,17 @@ export interface OpenDataOptions {
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly logger: Logger;
+  /** Asked when the directory is empty: which cluster this is to be a member of, and how that one began. */
+  readonly birth: (incarnation: Uint8Array) => Promise<Birth>;
   readonly onFatal: (error: unknown) => void;
+}
+
+/** What a new member is made from. */
+export interface Birth {
+  readonly clusterId: Uint8Array;
+  /** The engine's number of this member (rule M1). */
+  readonly nodeId: NodeId;
+  readonly genesis: Genesis;
 }
 
 /** What a node runs on. Close in the order: state machine, log, lock. */
@@ -45,8 +58,7 @@ export interface OpenedData {
   readonly lock: DirectoryLock;
 }
 
-/** The engine's number of the first member of a cluster (rule M1). */
-export const FIRST_NODE_ID = nodeId(1);
+const FIRST_NODE_ID = nodeId(1);
 
 /** There from before the first file of a birth until its last is durable. */
 const BIRTH_MARK = "BIRTH";
@@ -79,9 +91,7 @@ async function openLocked(
   await fileSystem.makeDirectory(logOptions.directory);
   const isBorn = await SegmentedLog.exists(logOptions);
   if (!isBorn) await beginBirth(fileSystem, path);
-  const log = isBorn
-    ? await SegmentedLog.open(logOptions)
-    : await createLog(options, logOptions.directory);
+  const log = isBorn ? await SegmentedLog.open(logOptions) : await createLog(options, logOptions);
   await endBirth(fileSystem, path);
   for (const finding of log.findings) {
     options.logger.warn("Log recovered after a crash", { finding: JSON.stringify(finding) });
@@ -126,31 +136,68 @@ async function endBirth(fileSystem: FileSystem, path: string): Promise<void> {
   await fileSystem.syncDirectory(path);
 }
 
-async function createLog(options: OpenDataOptions, directory: string): Promise<SegmentedLog> {
-  const { fileSystem, entropy, path } = options;
-  const identity = {
-    clusterId: entropy.bytes(16),
-    nodeId: FIRST_NODE_ID,
-    incarnation: entropy.bytes(16),
-  };
-  const configuration = encodeConfiguration({
-    voters: [FIRST_NODE_ID],
-    votersOutgoing: [],
-    learners: [],
-    learnersNext: [],
-    autoLeave: false,
-  });
-  const genesis = await createInitialState({
+async function createLog(
+  options: OpenDataOptions,
+  logOptions: LogOptions,
+): Promise<SegmentedLog> {
+  const { path } = options;
+  const incarnation = await bornIncarnation(options);
+  const { clusterId, nodeId, genesis } = await options.birth(incarnation);
+  const marker = await createInitialState({
     dataDirectory: path,
     sqliteLibrary: options.sqliteLibrary,
     identity,
     index: logIndex(1),
     term: term(1),
-    configuration,
-    foreignKeys: options.foreignKeys,
+    genesis,
   });
   options.logger.info("New data directory", { path });
-  return await SegmentedLog.create({ fileSystem, directory, identity, marker: genesis });
+  const identity = { clusterId, nodeId, incarnation };
+  return await SegmentedLog.create({ ...logOptions, identity, marker });
+}
+
+/**
+ * Kept from before anybody is told of it: a joiner that crashes and asks again is the same one.
+ * The mark of a birth holds it.
+ */
+async function bornIncarnation(options: OpenDataOptions): Promise<Uint8Array> {
+  const { fileSystem, path, entropy } = options;
+  using mark = opened(fileSystem, joinPath(path, BIRTH_MARK));
+  const known = new Uint8Array(INCARNATION_BYTES);
+  const isWhole = mark.file.readSync(known, 0) === known.length;
+  if (isWhole && known.some((byte) => byte !== 0)) return known;
+  const incarnation = entropy.bytes(INCARNATION_BYTES);
+  mark.file.writeSync(incarnation, 0);
+  await mark.file.sync();
+  return incarnation;
+}
+
+function opened(fileSystem: FileSystem, path: string): Disposable & { readonly file: File } {
+  const file = fileSystem.openSync(path, "write");
+  return { file, [Symbol.dispose]: () => file.close() };
+}
+
+/** The birth of a cluster's first member. */
+export function firstBirth(
+  options: {
+    readonly entropy: Entropy;
+    readonly foreignKeys: boolean;
+    readonly member: Pick<MemberRow, "name" | "raftAddress" | "apiUrl">;
+  },
+  incarnation: Uint8Array,
+): Birth {
+  const { entropy, foreignKeys, member } = options;
+  const row = { ...member, nodeId: FIRST_NODE_ID, incarnation, isReadOnly: false };
+  return {
+    clusterId: entropy.bytes(INCARNATION_BYTES),
+    nodeId: FIRST_NODE_ID,
+    genesis: {
+      configuration: encodeConfiguration(votersOnly([FIRST_NODE_ID])),
+      members: { nextNodeId: FIRST_NODE_ID + 1, members: [row] },
+      foreignKeys,
+      softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
+    },
+  };
 }
 
 async function openState(

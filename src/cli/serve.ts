@@ -7,6 +7,7 @@
  * writes is made for a crash at any line (data_directory.ts), and nobody has been promised anything.
  */
 import { type Config, parseConfig } from "../config/config.ts";
+import { nodeId } from "../base/ids.ts";
 import { DUST_VERSION } from "../config/version.ts";
 import { HttpApi } from "../http/http_api.ts";
 import { type HttpServer, startHttpServer } from "../http/server.ts";
@@ -14,11 +15,12 @@ import { Node } from "../node/node.ts";
 import { DenoClock } from "../os/deno_clock.ts";
 import { DenoEntropy } from "../os/deno_entropy.ts";
 import { DenoFileSystem } from "../os/deno_file_system.ts";
+import type { Entropy } from "../os/entropy.ts";
 import { productionConfig } from "../raft/config.ts";
 import { prepareLibrary } from "../sqlite/loader.ts";
 import { Logger } from "../telemetry/logger.ts";
 import { crash, describeError, exitStatusOf } from "./crash.ts";
-import { FIRST_NODE_ID, openDataDirectory, type OpenedData } from "./data_directory.ts";
+import { firstBirth, openDataDirectory, type OpenedData } from "./data_directory.ts";
 import { DatabaseService } from "./database_service.ts";
 import { processVersion } from "./version.ts";
 
@@ -155,12 +157,13 @@ async function start(parts: Parts): Promise<Running | undefined> {
     clock,
     entropy,
     logger,
+    birth: (incarnation) => Promise.resolve(firstBirth(birthOptions(config, entropy), incarnation)),
     onFatal: crash,
   });
   const data = await Promise.race([opening, untilStopped(stop)]);
   if (data === undefined) return undefined;
   const node = new Node({
-    config: productionConfig(FIRST_NODE_ID),
+    config: productionConfig(nodeId(data.log.identity.nodeId)),
     log: data.log,
     hardState: data.log.hardState,
     stateMachine: data.stateMachine,
@@ -250,6 +253,12 @@ function identityOf(config: Config): ConstructorParameters<typeof DatabaseServic
     snapshotIntervalMs: config.raft.snapshotIntervalMs,
     trailingEntries: trailingEntries(config),
   };
+}
+
+function birthOptions(config: Config, entropy: Entropy): Parameters<typeof firstBirth>[0] {
+  const { nodeId: name, raftAddress, apiUrl } = identityOf(config);
+  const { foreignKeys } = config.storage;
+  return { entropy, foreignKeys, member: { name, raftAddress, apiUrl } };
 }
 
 function trailingEntries(config: Config): number {

@@ -15,11 +15,18 @@ import { type LogIndex, logIndex } from "../base/ids.ts";
 import { APPEND_BATCH_BYTES_MAX, APPLY_BACKLOG_BYTES_MAX } from "../base/limits.ts";
 import { stampCommand } from "../command/command_encoder.ts";
 import { ELAPSED_MS_MAX, NOW_MS_END } from "../command/command_format.ts";
+import {
+  changeMembers,
+  decodeMemberTable,
+  encodeMemberTable,
+  type MemberTable,
+  NO_MEMBERS,
+} from "../command/member_table.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
 import { changeConfiguration } from "../raft/configuration_changer.ts";
-import { decodeConfiguration, encodeConfiguration } from "../raft/configuration.ts";
-import { decodeConfChange } from "../raft/conf_change.ts";
+import { allMembers, decodeConfiguration, encodeConfiguration } from "../raft/configuration.ts";
+import { type ConfChange, decodeConfChange } from "../raft/conf_change.ts";
 import type { Message } from "../raft/message.ts";
 import type { RefusalReason } from "../raft/proposal.ts";
 import { Raft } from "../raft/raft.ts";
@@ -38,6 +45,7 @@ import { ApplyQueue, type Parked } from "./apply_queue.ts";
 import { EntryTail } from "./entry_tail.ts";
 import { LogView } from "./log_view.ts";
 import type {
+  AppliedState,
   ApplyEntry,
   ApplyOutcome,
   LogEntry,
@@ -84,6 +92,8 @@ export interface EventLoopListener {
   /** Too many reads wait for their confirmation already: this one was not taken. */
   onReadOverload(context: ReadContext): void;
   onRoleChanged(state: SoftState): void;
+  /** A change of the configuration, or of who the members are, is applied. */
+  onMembersChanged?(): void;
   /** The leader must find out whether the parked entry ends, and propose a verdict. */
   onVerdictMissing(parked: Parked): void;
   /** Some 50 ms have passed: what waits longer than it may is to end. On the monotonic clock. */
@@ -95,6 +105,7 @@ export interface EventLoopListener {
 export class EventLoop {
   readonly #raft: Raft;
   readonly #log: LogPort;
+  readonly #stateMachine: StateMachinePort;
   readonly #view: LogView;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
@@ -104,6 +115,8 @@ export class EventLoop {
   readonly applyQueue: ApplyQueue;
   readonly proposals = new Proposals();
   #configuration: ConfState;
+  /** Undefined where the state keeps none. */
+  #members: MemberTable | undefined;
   #hardState: HardState;
   #softState: SoftState = { leader: 0 as SoftState["leader"], role: "follower" };
   #inbox: Message[] = [];
@@ -117,6 +130,7 @@ export class EventLoop {
   constructor(options: EventLoopOptions) {
     const { log, stateMachine, clock } = options;
     this.#log = log;
+    this.#stateMachine = stateMachine;
     this.#clock = clock;
     this.#stampedMs = Math.floor(clock.monotonicMs());
     this.#entropy = options.entropy;
@@ -128,6 +142,7 @@ export class EventLoop {
     const configuration = decodeConfiguration(stateMachine.applied.configuration);
     assert(configuration !== undefined, "EventLoop: the state holds no configuration");
     this.#configuration = configuration;
+    this.#members = membersOf(stateMachine.applied);
     const tail = new EntryTail({
       from: logIndex(log.lastIndex + 1),
       sizeBytesMax: APPLY_BACKLOG_BYTES_MAX,
@@ -154,6 +169,11 @@ export class EventLoop {
 
   get configuration(): ConfState {
     return this.#configuration;
+  }
+
+  /** The members, as of what is applied. */
+  get members(): MemberTable {
+    return this.#members ?? NO_MEMBERS;
   }
 
   /** The hard state as it was last handed to the log. */
@@ -353,6 +373,8 @@ export class EventLoop {
       await this.#log.saveMarker({ marker, hardState });
       await peers.activate(marker);
       this.#configuration = snapshot.configuration;
+      this.#members = membersOf(this.#stateMachine.applied);
+      this.#listener.onMembersChanged?.();
       this.#view.skipTo(marker.index);
       this.applyQueue.resumeAt(marker.index);
       this.#listener.onApplied(marker.index);
@@ -384,16 +406,25 @@ export class EventLoop {
 
   #prepareEntry(entry: Entry): ApplyEntry {
     const { format } = this.proposals.at(entry.index) ?? { format: undefined };
-    let configuration: Uint8Array | undefined;
-    if (entry.kind === "conf_change") {
-      const change = decodeConfChange(payloadOf(entry));
-      assert(change !== undefined, "EventLoop: a configuration change that nobody can read");
-      const outcome = changeConfiguration(this.#configuration, change);
-      configuration = encodeConfiguration(
-        outcome.kind === "changed" ? outcome.configuration : this.#configuration,
-      );
-    }
-    return { ...toLogEntry(entry), format, configuration };
+    if (entry.kind === "normal") return { ...toLogEntry(entry), format, configuration: undefined };
+    const change = readChange(payloadOf(entry));
+    const outcome = changeConfiguration(this.#configuration, change);
+    const behind = outcome.kind === "changed" ? outcome.configuration : this.#configuration;
+    const members = this.#membersBehind(change, behind);
+    return {
+      ...toLogEntry(entry),
+      format,
+      configuration: encodeConfiguration(behind),
+      members: members && encodeMemberTable(members),
+    };
+  }
+
+  /** Rows that the change brings, without those of who is no member behind it (rule M1). */
+  #membersBehind(change: ConfChange, behind: ConfState): MemberTable | undefined {
+    if (this.#members === undefined) return undefined;
+    const put = change.context.length === 0 ? NO_MEMBERS : decodeMemberTable(change.context);
+    assert(put !== undefined, "EventLoop: a change whose members nobody can read");
+    return changeMembers(this.#members, { put: put.members, memberIds: allMembers(behind) });
   }
 
   #onApplied(entries: readonly ApplyEntry[], outcome: ApplyOutcome): void {
@@ -409,9 +440,10 @@ export class EventLoop {
 
   /** At once, not with its item: the next batch may hold a change that builds on it. */
   #changeConfiguration(entry: ApplyEntry): void {
-    const change = decodeConfChange(entry.payload);
-    assert(change !== undefined, "EventLoop: a configuration change that nobody can read");
+    const change = readChange(entry.payload);
     this.#configuration = this.#raft.applyConfChange(change);
+    this.#members = this.#membersBehind(change, this.#configuration);
+    this.#listener.onMembersChanged?.();
   }
 
   #onItemApplied(item: StorageApply): void {
@@ -450,6 +482,19 @@ export class EventLoop {
     this.applyQueue.stop();
     this.#listener.onFatal(error);
   }
+}
+
+function membersOf({ members }: AppliedState): MemberTable | undefined {
+  if (members === undefined) return undefined;
+  const table = decodeMemberTable(members);
+  assert(table !== undefined, "EventLoop: the state's members cannot be read");
+  return table;
+}
+
+function readChange(payload: Uint8Array): ConfChange {
+  const change = decodeConfChange(payload);
+  assert(change !== undefined, "EventLoop: a configuration change that nobody can read");
+  return change;
 }
 
 function payloadOf(entry: Entry): Uint8Array {

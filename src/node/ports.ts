@@ -114,6 +114,8 @@ export interface ApplyEntry extends LogEntry {
   /** With a configuration change: the configuration behind it, encoded, to be stored with the state. */
   readonly configuration: Uint8Array | undefined;
 }
+  /** The member table at `index` (command/member_table.ts), likewise; absent where none is kept. */
+  readonly members?: Uint8Array | undefined;
 
 /**
  * What an entry answers: results as the text of a JSON array; an error that ended or refused the whole
@@ -122,6 +124,8 @@ export interface ApplyEntry extends LogEntry {
 export type EntryResult =
   | string
   /** `internal` unless there is a code. */
+  /** With it: the member table behind it, encoded, to be stored in the same transaction. */
+  readonly members?: Uint8Array | undefined;
   | { readonly error: string; readonly code?: ErrorCode }
   | { readonly results: string; readonly index: number };
 

@@ -2,8 +2,8 @@
  * A batch of log entries on its way to the writer thread: one buffer, transferred, not cloned.
  *
  *    0  f64  count of entries
- *    8  per entry eight f64: index | term | is it a command | format (-1: nobody waits) |
- *       payload from | to | configuration from | to (both 0: none)
+ *    8  per entry ten f64: index | term | is it a command | format (-1: nobody waits) |
+ *       payload from | to | configuration from | to | member table from | to (both 0: none)
  *    behind them the bytes that these offsets point at, from the start of the buffer
  *
  * It never leaves the process, so the byte order is the machine's, and nothing is checked but by
@@ -12,7 +12,7 @@
 import { assert } from "../base/assert.ts";
 import type { ApplyEntry } from "../node/ports.ts";
 
-const FIELDS = 8;
+const FIELDS = 10;
 const FIELD_BYTES = 8;
 const HEAD_FIELDS = 1;
 const FIELD = {
@@ -25,14 +25,16 @@ const FIELD = {
   configurationFrom: 6,
   configurationTo: 7,
 } as const;
+  membersFrom: 8,
+  membersTo: 9,
 const NOBODY = -1;
 
 /** Packs entries; their bytes are copied. @returns a buffer to transfer. */
 export function packBatch(entries: readonly ApplyEntry[]): ArrayBuffer {
   let size = (HEAD_FIELDS + entries.length * FIELDS) * FIELD_BYTES;
   const contentFrom = size;
-  for (const { payload, configuration } of entries) {
-    size += payload.length + (configuration?.length ?? 0);
+  for (const { payload, configuration, members } of entries) {
+    size += payload.length + (configuration?.length ?? 0) + (members?.length ?? 0);
   }
   const buffer = new ArrayBuffer(size);
   const fields = new Float64Array(buffer, 0, contentFrom / FIELD_BYTES);
@@ -41,7 +43,7 @@ export function packBatch(entries: readonly ApplyEntry[]): ArrayBuffer {
   let at = contentFrom;
   let field = HEAD_FIELDS;
   for (const entry of entries) {
-    const { payload, configuration } = entry;
+    const { payload, configuration, members } = entry;
     bytes.set(payload, at);
     fields[field + FIELD.index] = entry.index;
     fields[field + FIELD.term] = entry.term;
@@ -58,6 +60,12 @@ export function packBatch(entries: readonly ApplyEntry[]): ArrayBuffer {
     }
     field += FIELDS;
   }
+    if (members !== undefined) {
+      bytes.set(members, at);
+      fields[field + FIELD.membersFrom] = at;
+      fields[field + FIELD.membersTo] = at + members.length;
+      at += members.length;
+    }
   return buffer;
 }
 
@@ -116,3 +124,9 @@ export class ApplyBatch {
     return value;
   }
 }
+  /** The member table behind the entry: a view, or undefined when there is none. */
+  members(entry: number): Uint8Array | undefined {
+    const from = this.#field(entry, FIELD.membersFrom);
+    return from === 0 ? undefined : this.bytes.subarray(from, this.#field(entry, FIELD.membersTo));
+  }
+

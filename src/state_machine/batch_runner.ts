@@ -72,8 +72,10 @@ export class BatchRunner {
   /** The record as it was last committed. */
   #committed: StateRecord;
   #configuration: Uint8Array;
+  #members: Uint8Array;
   /** Written in the open transaction. */
   #nextConfiguration: Uint8Array | undefined;
+  #nextMembers: Uint8Array | undefined;
   #verdict: Verdict | undefined;
   /** Learned about the entry at `#knownIndex` by earlier tries. */
   #failures: KnownFailure[] = [];
@@ -87,6 +89,7 @@ export class BatchRunner {
     readonly host: BatchHost;
     readonly stateWriter: StateWriter;
     readonly configuration: Uint8Array;
+    readonly members: Uint8Array;
   }) {
     this.#context = options.context;
     this.#entries = options.entries;
@@ -95,6 +98,7 @@ export class BatchRunner {
     this.#stateWriter = options.stateWriter;
     this.#committed = { ...options.context.record };
     this.#configuration = options.configuration;
+    this.#members = options.members;
     const { session } = options.context;
     this.#begin = session.own("BEGIN IMMEDIATE");
     this.#commit = session.own("COMMIT");
@@ -111,6 +115,11 @@ export class BatchRunner {
   /** The engine's configuration, as committed. */
   get configuration(): Uint8Array {
     return this.#configuration;
+  }
+
+  /** The member table, as committed. A new array whenever it changes. */
+  get members(): Uint8Array {
+    return this.#members;
   }
 
   /** From now on the entry is run without limits, or not at all. */
@@ -242,6 +251,8 @@ export class BatchRunner {
     this.#committed = { ...this.#context.record };
     this.#configuration = this.#nextConfiguration ?? this.#configuration;
     this.#nextConfiguration = undefined;
+    this.#members = this.#nextMembers ?? this.#members;
+    this.#nextMembers = undefined;
   }
 
   #undo(): void {
@@ -254,6 +265,7 @@ export class BatchRunner {
     }
     session.schemaTouched = false;
     this.#nextConfiguration = undefined;
+    this.#nextMembers = undefined;
     this.#mustReload = true;
   }
 
@@ -276,6 +288,8 @@ export class BatchRunner {
       this.#stateWriter.writeConfiguration(configuration);
       this.#nextConfiguration = configuration.slice();
     }
+    const members = batch.members(at);
+    if (members !== undefined) this.#writeMembers(members.slice());
     record.appliedIndex = index;
     record.appliedTerm = batch.term(at);
     record.entryChain = nextEntryChain(record.entryChain, {
@@ -284,6 +298,13 @@ export class BatchRunner {
       payload: batch.bytes.subarray(from, to),
     });
     return batch.format(at) === undefined ? undefined : answer ?? "[]";
+  }
+
+  /** Whoever is gone takes its session along: what it has under way is refused from here on. */
+  #writeMembers(members: Uint8Array): void {
+    const gone = this.#stateWriter.writeMembers(members);
+    for (const nodeId of gone) this.#retries.dropSession(nodeId);
+    this.#nextMembers = members;
   }
 
   #command(batch: ApplyBatch, at: number, mode: RunMode): EntryResult | undefined {

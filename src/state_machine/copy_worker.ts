@@ -3,6 +3,7 @@
  * writer or a reader. One request, one reply, and the thread has ended.
  */
 import { entryChainText } from "../base/entry_chain.ts";
+import { encodeMemberTable } from "../command/member_table.ts";
 import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
 import { SqliteError } from "../sqlite/errors.ts";
 import { prepareGeneration, removeGeneration, syncGeneration } from "./state_folders.ts";
@@ -25,6 +26,7 @@ export type CopyReply =
     readonly entryChain: string;
     readonly configuration: Uint8Array;
   }
+    readonly members: Uint8Array;
   | { readonly kind: "disk_full"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string };
 
@@ -43,6 +45,7 @@ function copy(request: CopyRequest): CopyReply {
     term: record.appliedTerm,
     entryChain: entryChainText(record.entryChain),
     configuration: identity.configuration,
+    members: encodeMemberTable(identity.members),
   };
 }
 

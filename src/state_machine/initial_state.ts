@@ -1,10 +1,11 @@
 /**
  * The state of a fresh cluster: generation 1, which contains the genesis (index 1, term 1) and nothing
- * else. It is durable before the log that names it is made.
+ * else. It is durable before the log that names it is made. All members of a cluster make the same one.
  */
 import { assert } from "../base/assert.ts";
 import { entryChainText } from "../base/entry_chain.ts";
 import type { LogIndex, Term } from "../base/ids.ts";
+import { encodeGenesis, type Genesis } from "../command/genesis.ts";
 import type { LogMarker } from "../node/ports.ts";
 import { findLibrary } from "../sqlite/loader.ts";
 import { createStateFile } from "./state_file.ts";
@@ -21,9 +22,8 @@ export interface InitialStateOptions {
   /** Of the genesis: 1 and 1. */
   readonly index: LogIndex;
   readonly term: Term;
-  /** The engine's first configuration. */
-  readonly configuration: Uint8Array;
-  readonly foreignKeys: boolean;
+  /** The first configuration, members and settings, which whoever joins makes again. */
+  readonly genesis: Genesis;
 }
 
 /**
@@ -32,13 +32,20 @@ export interface InitialStateOptions {
  * @throws {SqliteError} @throws {FatalError} when the disk refuses.
  */
 export function createInitialState(options: InitialStateOptions): Promise<LogMarker> {
-  const { dataDirectory, configuration, identity, foreignKeys, index, term } = options;
+  const { dataDirectory, identity, genesis, index, term } = options;
+  const { configuration, members, foreignKeys, softLimitSteps } = genesis;
   const place = { dataDirectory, generation: FIRST_GENERATION };
   const { library } = findLibrary({ path: options.sqliteLibrary });
   const record = createStateFile(library, {
     path: prepareGeneration(place),
-    identity: { clusterId: identity.clusterId, configuration },
+    identity: {
+      clusterId: identity.clusterId,
+      configuration,
+      members,
+      genesis: encodeGenesis(genesis),
+    },
     foreignKeys,
+    softLimitSteps,
   });
   assert(record.appliedIndex === index && record.appliedTerm === term, "genesis is not at 1");
   syncGeneration(place);

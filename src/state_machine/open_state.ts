@@ -9,6 +9,7 @@ import { runInBackground } from "../base/background.ts";
 import { entryChainText } from "../base/entry_chain.ts";
 import { FatalError } from "../base/errors.ts";
 import { logIndex, term } from "../base/ids.ts";
+import { encodeMemberTable } from "../command/member_table.ts";
 import type { AppliedState } from "../node/ports.ts";
 import type { Clock } from "../os/clock.ts";
 import type { FolderHold } from "../os/deno_folder_hold.ts";
@@ -225,6 +226,7 @@ function tryPeek(library: Library, path: string): AppliedState | undefined {
       term: term(record.appliedTerm),
       entryChain: entryChainText(record.entryChain),
       configuration: identity.configuration,
+      members: encodeMemberTable(identity.members),
     };
   } catch (error) {
     if (error instanceof SqliteError || error instanceof FatalError) return undefined;

@@ -9,7 +9,9 @@ import { FatalError } from "../base/errors.ts";
 import { DenoClock } from "../os/deno_clock.ts";
 import { TemporaryFolder } from "../sqlite/testing.ts";
 import { Logger } from "../telemetry/logger.ts";
+import { NO_MEMBERS } from "../command/member_table.ts";
 import { createInitialState } from "./initial_state.ts";
+import { SOFT_LIMIT_STEPS_DEFAULT } from "./limits.ts";
 import { openStateMachine } from "./open_state.ts";
 import type { StateMachine } from "./state_machine.ts";
 import { CLUSTER_ID, CONFIGURATION, entry } from "./testing.ts";
@@ -47,8 +49,12 @@ class Place implements Disposable {
       identity: { clusterId: CLUSTER_ID },
       index: logIndex(1),
       term: term(1),
-      configuration: CONFIGURATION,
-      foreignKeys: false,
+      genesis: {
+        configuration: CONFIGURATION,
+        members: NO_MEMBERS,
+        foreignKeys: false,
+        softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
+      },
     });
     strictEqual(marker.generation, 1);
     strictEqual(marker.index, 1);

@@ -9,7 +9,13 @@ import { Backup } from "../sqlite/backup.ts";
 import { Connection } from "../sqlite/connection.ts";
 import type { Library } from "../sqlite/library.ts";
 import { BUSY_TIMEOUT_MS, SOFT_LIMIT_STEPS_DEFAULT } from "./limits.ts";
-import { createState, readState, type StateIdentity, type StateRecord } from "./state_record.ts";
+import {
+  createState,
+  type FirstIdentity,
+  readState,
+  type StateIdentity,
+  type StateRecord,
+} from "./state_record.ts";
 
 /** The index and term of the genesis, which the first state already contains. */
 const GENESIS = 1;
@@ -19,8 +25,10 @@ export function createStateFile(
   library: Library,
   options: {
     readonly path: string;
-    readonly identity: StateIdentity;
+    readonly identity: FirstIdentity;
     readonly foreignKeys: boolean;
+    /** SOFT_LIMIT_STEPS_DEFAULT unless the cluster began with another. */
+    readonly softLimitSteps?: number;
   },
 ): StateRecord {
   const { identity } = options;
@@ -36,14 +44,14 @@ export function createStateFile(
     rowsAffected: 0,
     lastWriteIndex: 0,
     foreignKeys: options.foreignKeys,
-    softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
+    softLimitSteps: options.softLimitSteps ?? SOFT_LIMIT_STEPS_DEFAULT,
     logClockMs: 0,
   };
   createState(connection, { record, identity });
   return record;
 }
 
-function genesisChain(identity: StateIdentity): EntryChain {
+function genesisChain(identity: FirstIdentity): EntryChain {
   return nextEntryChain(startEntryChain(identity.clusterId), {
     index: GENESIS,
     term: GENESIS,

@@ -86,8 +86,9 @@ export class StateMachine implements StateMachinePort {
     this.#pool = parts.pool;
     this.#generation = options.live.generation;
     this.#durableIndex = logIndex(options.live.durableIndex);
-    assert(parts.state.configuration !== undefined, "StateMachine: no configuration");
-    this.#applied = appliedState(parts.state, parts.state.configuration);
+    const { configuration, members } = parts.state;
+    assert(configuration !== undefined && members !== undefined, "StateMachine: no configuration");
+    this.#applied = appliedState(parts.state, { configuration, members });
   }
 
   /** Starts the threads on a live file. */
@@ -207,7 +208,7 @@ export class StateMachine implements StateMachinePort {
     const copied = await copyOnThread({ library, from, dataDirectory, generation });
     this.#generation = generation;
     this.#durableIndex = logIndex(copied.index);
-    return { ...appliedState(copied, copied.configuration), generation };
+    return { ...appliedState(copied, copied), generation };
   }
 
   releaseGenerations(generation: number): Promise<void> {
@@ -275,19 +276,24 @@ export class StateMachine implements StateMachinePort {
 
   #advance(state: WriterState): void {
     if (state.index === this.#applied.index) return;
-    this.#applied = appliedState(state, state.configuration ?? this.#applied.configuration);
+    const { configuration, members } = this.#applied;
+    this.#applied = appliedState(state, {
+      configuration: state.configuration ?? configuration,
+      members: state.members ?? members,
+    });
   }
 }
 
 function appliedState(
   state: { readonly index: number; readonly term: number; readonly entryChain: string },
-  configuration: Uint8Array,
+  cluster: Pick<AppliedState, "configuration" | "members">,
 ): AppliedState {
   return {
     index: logIndex(state.index),
     term: term(state.term),
     entryChain: state.entryChain,
-    configuration,
+    configuration: cluster.configuration,
+    members: cluster.members,
   };
 }
 

@@ -9,30 +9,27 @@
 import { assert } from "../base/assert.ts";
 import { type EntryChain, entryChainText, parseEntryChain } from "../base/entry_chain.ts";
 import { FatalError } from "../base/errors.ts";
+import { type MemberTable, NO_MEMBERS } from "../command/member_table.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { setSwitches } from "../sqlite/settings.ts";
+import { createMembers, MEMBER_TABLE, MemberWriter, readMembers } from "./member_record.ts";
 import { RETRY_TABLES } from "./retry_ledger.ts";
 import type { OwnStatement, SqlSession } from "./sql_session.ts";
 
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
+const NOTHING = new Uint8Array(0);
 
 /** The columns and the fields are in one order. */
 const COLUMNS = `applied_index, applied_term, entry_chain, result_chain, last_time_ms,
   last_insert_id, rows_affected, last_write_index, foreign_keys, soft_limit_steps, log_clock_ms`;
 
-/** How it began; the columns behind these are 0 in a file that has not got them (`upgradeState`). */
-const FIRST_COLUMNS =
-  `id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, cluster_id BLOB NOT NULL,
-  configuration BLOB NOT NULL, applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
-  entry_chain TEXT NOT NULL, result_chain TEXT NOT NULL, last_time_ms INTEGER NOT NULL,
-  last_insert_id INTEGER NOT NULL, rows_affected INTEGER NOT NULL, last_write_index INTEGER NOT NULL,
-  foreign_keys INTEGER NOT NULL, soft_limit_steps INTEGER NOT NULL`;
-
-const FIRST_CREATE = `CREATE TABLE sqlite_dust_state(
-  ${FIRST_COLUMNS})`;
-
 const CREATE = `CREATE TABLE sqlite_dust_state(
-  ${FIRST_COLUMNS}, log_clock_ms INTEGER NOT NULL DEFAULT 0)`;
+  id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, cluster_id BLOB NOT NULL,
+  genesis BLOB NOT NULL, configuration BLOB NOT NULL, next_node_id INTEGER NOT NULL,
+  applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL, entry_chain TEXT NOT NULL,
+  result_chain TEXT NOT NULL, last_time_ms INTEGER NOT NULL, last_insert_id INTEGER NOT NULL,
+  rows_affected INTEGER NOT NULL, last_write_index INTEGER NOT NULL, foreign_keys INTEGER NOT NULL,
+  soft_limit_steps INTEGER NOT NULL, log_clock_ms INTEGER NOT NULL)`;
 
 /** What changes from batch to batch. */
 export interface StateRecord {
@@ -58,13 +55,21 @@ export interface StateRecord {
 /** What changes rarely, or never. */
 export interface StateIdentity {
   readonly clusterId: Uint8Array;
+  /** How the cluster began (command/genesis.ts); empty in states that nobody can join. */
+  readonly genesis: Uint8Array;
   readonly configuration: Uint8Array;
+  readonly members: MemberTable;
 }
+
+/** As `StateIdentity`, for a first state; without members it is one that nobody can join. */
+export type FirstIdentity =
+  & Pick<StateIdentity, "clusterId" | "configuration">
+  & Partial<Pick<StateIdentity, "genesis" | "members">>;
 
 /** Makes the table in a fresh database, before the connection is made defensive. */
 export function createState(
   connection: Connection,
-  state: { readonly record: StateRecord; readonly identity: StateIdentity },
+  state: { readonly record: StateRecord; readonly identity: FirstIdentity },
 ): void {
   const { record, identity } = state;
   // The placeholder takes page 2 and gives it back: the first table of a user gets it, as clients of
@@ -72,59 +77,46 @@ export function createState(
   connection.exec("BEGIN; CREATE TABLE placeholder(x)");
   setSwitches(connection, { writableSchema: true });
   connection.exec(CREATE);
-  for (const sql of RETRY_TABLES) connection.exec(sql);
+  for (const sql of [MEMBER_TABLE, ...RETRY_TABLES]) connection.exec(sql);
   setSwitches(connection, { writableSchema: false });
   connection.exec("DROP TABLE placeholder");
+  const { clusterId, configuration, genesis = NOTHING, members = NO_MEMBERS } = identity;
   connection.query(
-    `INSERT INTO sqlite_dust_state(id, format, cluster_id, configuration, ${COLUMNS})
-      VALUES(1, ${FORMAT_VERSION}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    identity.clusterId,
-    identity.configuration,
+    `INSERT INTO sqlite_dust_state(id, format, cluster_id, genesis, configuration, next_node_id,
+        ${COLUMNS})
+      VALUES(1, ${FORMAT_VERSION}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    clusterId,
+    genesis,
+    configuration,
+    members.nextNodeId,
     ...columnValues(record),
   );
+  createMembers(connection, members.members);
   connection.exec("COMMIT");
-}
-
-/**
- * Gives the state of an earlier build what it has not got, empty. Before the connection is made
- * defensive; nothing happens to a state that is complete.
- */
-export function upgradeState(connection: Connection): void {
-  if (!isOld(connection)) return;
-  const [[version] = []] = connection.query("PRAGMA schema_version");
-  setSwitches(connection, { writableSchema: true });
-  connection.exec("BEGIN IMMEDIATE");
-  // ALTER TABLE takes no table with this prefix. Rows are read as if they ended in the new default.
-  connection.query("UPDATE sqlite_schema SET sql=? WHERE name='sqlite_dust_state'", CREATE);
-  for (const sql of RETRY_TABLES) connection.exec(sql);
-  connection.exec(`PRAGMA schema_version=${Number(version) + 1 + RETRY_TABLES.length}; COMMIT`);
-  setSwitches(connection, { writableSchema: false });
-}
-
-function isOld(connection: Connection): boolean {
-  const [[sql] = []] = connection.query(
-    "SELECT sql FROM sqlite_schema WHERE name='sqlite_dust_state'",
-  );
-  return sql === FIRST_CREATE;
 }
 
 /** Reads the row. @throws {FatalError} when it is missing or of a newer build. */
 export function readState(
   connection: Connection,
 ): { readonly record: StateRecord; readonly identity: StateIdentity } {
-  const columns = isOld(connection) ? COLUMNS.replace("log_clock_ms", "0") : COLUMNS;
-  const [row] = connection.query(
-    `SELECT format, cluster_id, configuration, ${columns} FROM sqlite_dust_state WHERE id=1`,
-  );
-  if (row === undefined) {
+  const [[format] = []] = connection.query("SELECT format FROM sqlite_dust_state WHERE id=1");
+  if (format === undefined) {
     throw new FatalError(65, `Cannot use ${connection.path}: it holds no state of Dust`);
   }
-  const [format, clusterId, configuration, ...values] = row;
   if (format !== FORMAT_VERSION) {
-    throw new FatalError(65, `Cannot use ${connection.path}: its state has format ${format}`);
+    throw new FatalError(
+      65,
+      `Cannot use ${connection.path}: its state has format ${format}, and this build reads ${FORMAT_VERSION}`,
+    );
   }
+  const [row = []] = connection.query(
+    `SELECT cluster_id, genesis, configuration, next_node_id, ${COLUMNS} FROM sqlite_dust_state`,
+  );
+  const [clusterId, genesis, configuration, nextNodeId, ...values] = row;
   assert(clusterId instanceof Uint8Array, "readState: cluster id is no blob");
+  assert(genesis instanceof Uint8Array, "readState: genesis is no blob");
   assert(configuration instanceof Uint8Array, "readState: configuration is no blob");
+  const members = { nextNodeId: Number(nextNodeId), members: readMembers(connection) };
   const [
     index,
     term,
@@ -139,7 +131,7 @@ export function readState(
     clock,
   ] = values;
   return {
-    identity: { clusterId, configuration },
+    identity: { clusterId, genesis, configuration, members },
     record: {
       appliedIndex: Number(index),
       appliedTerm: Number(term),
@@ -160,11 +152,13 @@ export function readState(
 export class StateWriter {
   readonly #update: OwnStatement;
   readonly #configure: OwnStatement;
+  readonly #members: MemberWriter;
 
   constructor(session: SqlSession) {
     const names = COLUMNS.split(",").map((name) => `${name.trim()}=?`).join(",");
     this.#update = session.own(`UPDATE sqlite_dust_state SET ${names} WHERE id=1`);
     this.#configure = session.own("UPDATE sqlite_dust_state SET configuration=? WHERE id=1");
+    this.#members = new MemberWriter(session);
   }
 
   /** @throws {SqliteError} as any write. */
@@ -175,6 +169,11 @@ export class StateWriter {
   /** @throws {SqliteError} as any write. */
   writeConfiguration(configuration: Uint8Array): void {
     this.#configure.run(configuration);
+  }
+
+  /** Writes an encoded member table. @returns the ids that are gone. @throws {SqliteError} as any write. */
+  writeMembers(members: Uint8Array): readonly number[] {
+    return this.#members.write(members);
   }
 }
 

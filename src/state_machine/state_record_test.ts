@@ -1,63 +1,66 @@
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
+import { encodeCommand } from "../command/command_encoder.ts";
+import { encodeMemberTable, type MemberRow } from "../command/member_table.ts";
 import { Connection } from "../sqlite/connection.ts";
 import { setSwitches } from "../sqlite/settings.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
 import { readState } from "./state_record.ts";
-import { contentOf, createTestState, TestWriter } from "./testing.ts";
-
-/** The table as builds made it before the log had a clock of its own; it is on disks. */
-const OLD_TABLE = `CREATE TABLE sqlite_dust_state(
-  id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, cluster_id BLOB NOT NULL,
-  configuration BLOB NOT NULL, applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
-  entry_chain TEXT NOT NULL, result_chain TEXT NOT NULL, last_time_ms INTEGER NOT NULL,
-  last_insert_id INTEGER NOT NULL, rows_affected INTEGER NOT NULL, last_write_index INTEGER NOT NULL,
-  foreign_keys INTEGER NOT NULL, soft_limit_steps INTEGER NOT NULL)`;
-
-/** A state as such a build left it, with the values of a fresh one. */
-function createOldState(path: string): void {
-  const fresh = `${path}-fresh`;
-  createTestState(fresh);
-  using source = Connection.open(testLibrary(), { path: fresh, mode: "readwrite" });
-  const [row] = source.query("SELECT * FROM sqlite_dust_state");
-  ok(row !== undefined);
-  using target = Connection.open(testLibrary(), { path, mode: "create" });
-  setSwitches(target, { writableSchema: true });
-  target.exec(OLD_TABLE);
-  setSwitches(target, { writableSchema: false });
-  const values = row.slice(0, 14);
-  const places = values.map(() => "?").join();
-  target.query(`INSERT INTO sqlite_dust_state VALUES(${places})`, ...values);
-}
+import { contentOf, createTestState, entry, TestWriter } from "./testing.ts";
 
 function stateOf(path: string): ReturnType<typeof readState> {
   using connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
+  setSwitches(connection, { noCheckpointOnClose: true });
   return readState(connection);
 }
 
-Deno.test("readState() reads a state that has no clock of the log yet, as it is", () => {
+function row(nodeId: number): MemberRow {
+  return {
+    nodeId,
+    incarnation: new Uint8Array(16).fill(nodeId),
+    name: `n${nodeId}`,
+    raftAddress: `h:${nodeId}`,
+    apiUrl: `http://h:${nodeId}`,
+    isReadOnly: nodeId === 3,
+  };
+}
+
+Deno.test("readState() refuses a state of another format", () => {
   using folder = new TemporaryFolder();
-  createTestState(folder.file("new"));
-  createOldState(folder.file("old"));
-  deepStrictEqual(stateOf(folder.file("old")), stateOf(folder.file("new")));
+  const path = folder.file("state");
+  createTestState(path);
+  {
+    using connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
+    connection.exec("UPDATE sqlite_dust_state SET format=1");
+  }
+  throws(() => stateOf(path), { name: "FatalError", message: /format 1, and this build reads 2/ });
 });
 
-Deno.test("a writer gives an old state what it lacks, once, and both go on alike", () => {
+Deno.test("members change with their entry, in its transaction, and whoever goes takes its session", () => {
   using folder = new TemporaryFolder();
-  const keyed = { retry: { kind: "key", user: "", key: "k", format: 0 }, elapsedMs: 3 } as const;
-  const contents = (["old", "new"] as const).map((name) => {
-    const path = folder.file(name);
-    if (name === "old") createOldState(path);
-    else createTestState(path);
-    for (let start = 0; start < 2; start++) {
-      using writer = TestWriter.reopen(path);
-      writer.run([`CREATE TABLE t${start}(x)`], keyed);
-      writer.run(["INSERT INTO t0 VALUES(1)"], { elapsedMs: 4 });
-      strictEqual(writer.writer.record.logClockMs, 7 * (start + 1));
-    }
-    using checked = Connection.open(testLibrary(), { path, mode: "readwrite" });
-    deepStrictEqual(checked.query("PRAGMA integrity_check"), [["ok"]]);
-    // The pages differ: in an old state the client's tables may lie before those that were added.
-    return contentOf(path).replaceAll(/,\d+\]$/gm, "]");
-  });
-  strictEqual(contents[0], contents[1]);
+  const path = folder.file("state");
+  using writer = new TestWriter(path);
+  const change = (nextNodeId: number, ids: readonly number[]): void => {
+    const members = encodeMemberTable({ nextNodeId, members: ids.map(row) });
+    const payload = Uint8Array.of(1, 0, 0, 0, 0);
+    const configuration = Uint8Array.from(ids);
+    writer.apply([{
+      ...entry(writer.nextIndex, []),
+      kind: "conf_change",
+      payload,
+      configuration,
+      members,
+    }]);
+    deepStrictEqual(writer.writer.members, members);
+  };
+  change(4, [1, 2, 3]);
+  deepStrictEqual(stateOf(path).identity.members, { nextNodeId: 4, members: [1, 2, 3].map(row) });
+  const opening = { kind: "open_session", nodeId: 2, bootNonce: 77n, seenIndex: 0 } as const;
+  writer.apply([{ ...entry(writer.nextIndex, []), payload: encodeCommand(opening) }]);
+  ok(/sqlite_dust_session: number 2/.test(contentOf(path)));
+  change(4, [1, 3]);
+  const { record, identity } = stateOf(path);
+  deepStrictEqual(identity.members, { nextNodeId: 4, members: [1, 3].map(row) });
+  deepStrictEqual(identity.configuration, Uint8Array.of(1, 3));
+  strictEqual(record.appliedIndex, writer.nextIndex - 1);
+  ok(!/sqlite_dust_session: number 2/.test(contentOf(path)));
 });

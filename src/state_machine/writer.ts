@@ -6,6 +6,7 @@
  * it is copied is decided elsewhere; nothing here opens files but through SQLite (rule S1).
  */
 import { assert } from "../base/assert.ts";
+import { encodeMemberTable } from "../command/member_table.ts";
 import { Connection } from "../sqlite/connection.ts";
 import { ClockVfs } from "../sqlite/clock_vfs.ts";
 import { SqliteError } from "../sqlite/errors.ts";
@@ -21,7 +22,7 @@ import { RandomSource } from "./random_source.ts";
 import { RetryLedger } from "./retry_ledger.ts";
 import { Savepoints } from "./savepoints.ts";
 import { SqlSession } from "./sql_session.ts";
-import { readState, type StateRecord, StateWriter, upgradeState } from "./state_record.ts";
+import { readState, type StateRecord, StateWriter } from "./state_record.ts";
 import { StatementRunner } from "./statement_runner.ts";
 import { StepBudget } from "./step_budget.ts";
 import { WriterContext } from "./writer_context.ts";
@@ -70,7 +71,6 @@ export class Writer implements Disposable {
     });
     this.#clock.reportTo(this.connection);
     this.#clock.setTimeMs(0);
-    upgradeState(this.connection);
     configureWriter(this.connection, options.synchronous);
     const { record, identity } = readState(this.connection);
     this.clusterId = identity.clusterId;
@@ -96,12 +96,18 @@ export class Writer implements Disposable {
       host: this.#host(),
       stateWriter: new StateWriter(this.#session),
       configuration: identity.configuration,
+      members: encodeMemberTable(identity.members),
     });
   }
 
   /** The engine's configuration, as committed. A new array whenever it changes. */
   get configuration(): Uint8Array {
     return this.#batches.configuration;
+  }
+
+  /** The member table, encoded, as committed. A new array whenever it changes. */
+  get members(): Uint8Array {
+    return this.#batches.members;
   }
 
   /** As committed. */

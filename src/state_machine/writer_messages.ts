@@ -37,6 +37,8 @@ export interface WriterState {
   readonly entryChain: string;
   /** Set when it is not what the last reply said. */
   readonly configuration: Uint8Array | undefined;
+  /** The member table, likewise. */
+  readonly members: Uint8Array | undefined;
 }
 
 /** From the writer. */

@@ -481,7 +481,7 @@ Deno.test("The state row follows the log: chain, configuration, no-ops, last wri
     strictEqual(entryChainText(record.entryChain), entryChainText(chain));
     strictEqual(record.lastWriteIndex, 2);
     deepStrictEqual(writer.writer.configuration, configuration);
-    match(contentOf(path), /x090807\|number 4\|number 1\|/);
+    match(contentOf(path), /x090807\|number 1\|number 4\|number 1\|/);
   });
 });
 

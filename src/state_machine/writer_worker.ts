@@ -56,6 +56,7 @@ let stop:
   | undefined;
 let isTidying = false;
 let configurationSent: Uint8Array | undefined;
+let membersSent: Uint8Array | undefined;
 let isBroken = false;
 
 function reply(message: WriterReply, transfer: Transferable[] = []): void {
@@ -177,11 +178,15 @@ function state(writer: Writer): WriterState {
   const configuration = writer.configuration;
   const isNew = configuration !== configurationSent;
   configurationSent = configuration;
+  const { members } = writer;
+  const areMembersNew = members !== membersSent;
+  membersSent = members;
   return {
     index: appliedIndex,
     term: appliedTerm,
     entryChain: entryChainText(entryChain),
     configuration: isNew ? configuration : undefined,
+    members: areMembersNew ? members : undefined,
   };
 }
 
