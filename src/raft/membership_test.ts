@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
-import { nodeId } from "../base/ids.ts";
+import { nodeId, term } from "../base/ids.ts";
 import { votersOnly } from "./configuration.ts";
-import { change, normal, TestCluster, TestNode } from "./test_cluster.ts";
+import { at, change, entry, normal, TestCluster, TestNode } from "./test_cluster.ts";
 
 function cluster(voters: readonly number[], config: object = {}): TestCluster {
   const made = new TestCluster({ voters, config });
@@ -28,6 +28,21 @@ Deno.test("a change takes effect when it is applied, not when it is appended", (
   made.settle();
   strictEqual(made.raft(1).status().lastIndex, 2);
   deepStrictEqual(made.raft(1).configuration.voters, [1, 2, 3]);
+});
+
+Deno.test("ready() has the commit index of a change synced: the vote of a removed member may be gone", () => {
+  for (const kind of ["normal", "conf_change"] as const) {
+    const node = new TestNode({ id: 1, voters: [1, 2], log: [1], hardState: { term: term(1) } });
+    const from = { from: nodeId(2), to: nodeId(1), term: term(1) };
+    const entries = [{ ...entry(2, 1), kind }];
+    const prev = { prevIndex: at(1), prevTerm: term(1) };
+    node.raft.step({ kind: "append", ...from, ...prev, entries, commit: at(1) });
+    ok(node.raft.ready().append?.mustSync === true);
+    node.raft.step({ kind: "heartbeat", ...from, commit: at(2), readRound: 0 });
+    const { append } = node.raft.ready();
+    strictEqual(append?.hardState?.commit, 2);
+    strictEqual(append.mustSync, kind === "conf_change");
+  }
 });
 
 Deno.test("a joint configuration needs both majorities, for commits and for elections (Raft section 6)", () => {

@@ -97,10 +97,15 @@ export class ReadyMaker {
     };
   }
 
-  /** A forgotten term or vote could be used twice; a forgotten commit index is learned again. */
+  /**
+   * A forgotten term or vote could be used twice. A forgotten commit index is learned again, but not
+   * that of a change: who was removed may be gone, and without its vote the rest would never learn.
+   */
   #isBinding(hardState: HardState | undefined): boolean {
     if (hardState === undefined) return false;
-    return hardState.term !== this.#hardState.term || hardState.vote !== this.#hardState.vote;
+    const { term, vote, commit } = this.#hardState;
+    if (hardState.term !== term || hardState.vote !== vote) return true;
+    return hardState.commit !== commit && this.#state.log.hasUnappliedChange();
   }
 
   #makeAcknowledgement(snapshot: SnapshotMetadata | undefined): AppendAcknowledgement | undefined {

@@ -64,6 +64,11 @@ export class History {
     return this.configurations.get(this.#newestConfigurationAt);
   }
 
+  /** Where that change stands; 1 is the genesis. */
+  get newestConfigurationIndex(): number {
+    return this.#newestConfigurationAt;
+  }
+
   committed(index: number): Committed | undefined {
     return this.#committed[index];
   }

@@ -59,7 +59,7 @@ export class Operator {
       return;
     }
     if (this.#isOver) return;
-    this.#retire(configuration);
+    this.#retire();
     const lost = allMembers(configuration).find((id) => this.#isBad(id));
     if (lost !== undefined) this.#replace(leader, configuration, lost);
     else if (this.#world.options.faults.membership > 0) this.#change(leader, configuration);
@@ -193,9 +193,13 @@ export class Operator {
     });
   }
 
-  /** Stops machines that are no members, sooner or later; they disturb meanwhile. */
-  #retire(configuration: ConfState): void {
-    const members = allMembers(configuration);
+  /**
+   * Stops machines that are no members, sooner or later; they disturb meanwhile. Not before the members
+   * know durably that these are gone: one who does not may still need their votes.
+   */
+  #retire(): void {
+    if (!this.#world.isConfigurationKnown) return;
+    const members = allMembers(this.#world.configuration);
     for (const machine of this.#world.machines.values()) {
       if (members.includes(machine.id) || machine.isRetired || !this.#chance.happens(0.1)) continue;
       machine.isRetired = true;

@@ -44,6 +44,13 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
       "batch waited for a verdict: nobody could be elected (planted: change_hidden_by_a_parked_entry)",
   },
   {
+    seed: 1419,
+    found:
+      "of two voters one was removed and switched off; the power failed at the other before it had " +
+      "written that the change is committed, and it waited for the vote of the first for ever " +
+      "(unit test: ready() has the commit index of a change synced)",
+  },
+  {
     seed: 282,
     found:
       "without pre-votes one removed node may stop a change for good, as with etcd: what must " +

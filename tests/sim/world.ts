@@ -10,6 +10,7 @@ import type { ConfState } from "../../src/raft/types.ts";
 import { type Chance, stream } from "./chance.ts";
 import { type Counters, noCounters } from "./counters.ts";
 import { DurableFacts } from "./durable_facts.ts";
+import { isQuorum } from "./history.ts";
 import { Judge } from "./judge.ts";
 import { DISK_BYTES, genesisState, giveBirth, type Machine } from "./machine.ts";
 import { encodeState } from "./model_state.ts";
@@ -292,6 +293,15 @@ export class World implements Disposable {
   /** The configuration of the newest change that was applied anywhere. */
   get configuration(): ConfState {
     return this.judge.history.newestConfiguration ?? EMPTY_CONFIGURATION;
+  }
+
+  /** Whether the newest configuration's own quorum knows durably that it is in force. */
+  get isConfigurationKnown(): boolean {
+    const index = this.judge.history.newestConfigurationIndex;
+    const knows = (id: NodeId): boolean => {
+      return (this.machines.get(id)?.facts.durableHardState.commit ?? 0) >= index;
+    };
+    return isQuorum(this.configuration, knows);
   }
 
   /** Whether nobody's log holds a change that is not applied there, and nobody is behind with applying them. */
