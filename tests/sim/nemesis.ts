@@ -159,7 +159,10 @@ export class Nemesis {
     const pauseMs = this.#chance.within(100, 5000);
     this.#world.count("pauses");
     this.#world.trace.note("pause", process.machine.id, [pauseMs]);
-    process.pausedUntilMs = this.#world.timeline.nowMs + pauseMs;
+    process.pausedUntilMs = Math.max(
+      process.pausedUntilMs,
+      this.#world.timeline.nowMs + pauseMs,
+    );
   }
 
   #jumpClock(): void {

@@ -51,6 +51,10 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
       "(unit test: ready() has the commit index of a change synced)",
   },
   {
+    seed: 12353,
+    found: "the simulation let a paused process's two batches overtake each other",
+  },
+  {
     seed: 282,
     found:
       "without pre-votes one removed node may stop a change for good, as with etcd: what must " +

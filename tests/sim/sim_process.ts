@@ -37,6 +37,8 @@ export class SimProcess {
   readonly judge: Judge;
   readonly #world: World;
   readonly #chance: Chance;
+  /** Due and not done, since the process is paused. */
+  readonly #held: Plan[] = [];
   readonly #seen: Witness["seen"] = {
     commit: 0,
     term: 0,
@@ -77,17 +79,27 @@ export class SimProcess {
   /** Plans something that this process does; see the file's header. */
   plan(delayMs: number, run: () => void): Plan {
     const plan: Plan = { run };
-    const fire = (): void => {
-      if (!this.isAlive || plan.run === undefined) return;
-      if (this.nowMs < this.pausedUntilMs) {
-        this.#world.timeline.after(this.pausedUntilMs - this.nowMs, fire);
-        return;
-      }
-      plan.run();
-      this.#world.settle(this);
-    };
-    this.#world.timeline.after(delayMs, fire);
+    this.#world.timeline.after(delayMs, () => this.#fire(plan));
     return plan;
+  }
+
+  #fire(plan: Plan): void {
+    if (!this.isAlive || plan.run === undefined) return;
+    if (this.nowMs < this.pausedUntilMs || this.#held.length > 0) {
+      this.#held.push(plan);
+      if (this.#held.length === 1) this.#resumeLater();
+      return;
+    }
+    plan.run();
+    this.#world.settle(this);
+  }
+
+  /** What was due in a pause happens behind it, in the order in which it was due. */
+  #resumeLater(): void {
+    this.#world.timeline.after(this.pausedUntilMs - this.nowMs, () => {
+      if (this.nowMs < this.pausedUntilMs) return this.#resumeLater();
+      for (const plan of this.#held.splice(0)) this.#fire(plan);
+    });
   }
 
   /** Does something at once, unless the process is dead or paused. @returns whether it was done. */

@@ -33,6 +33,7 @@ const POOL: readonly string[] = [
   "CREATE INDEX IF NOT EXISTS byn ON reg(n)",
   "DROP INDEX IF EXISTS byn",
   "ANALYZE",
+  "INSERT INTO reg VALUES(100+?1+last_insert_rowid()%5, 0, 0) ON CONFLICT(k) DO UPDATE SET n=n+1",
   "SELECT group_concat(v) FROM (SELECT v FROM reg WHERE n>?1 LIMIT 3)",
 ];
 

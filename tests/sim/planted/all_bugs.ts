@@ -4,6 +4,7 @@
 import { DISK_BUGS } from "./disk_bugs.ts";
 import { NODE_BUGS } from "./node_bugs.ts";
 import { bug, type PlantedBug } from "./planted_bug.ts";
+import { SQL_BUGS } from "./sql_bugs.ts";
 import { ELECTION_BUGS, LOG_BUGS, READ_AND_MEMBER_BUGS } from "./raft_bugs.ts";
 
 /** Every one of them must be caught. */
@@ -13,6 +14,7 @@ export const ALL_BUGS: readonly PlantedBug[] = [
   ...READ_AND_MEMBER_BUGS,
   ...NODE_BUGS,
   ...DISK_BUGS,
+  ...SQL_BUGS,
 ];
 
 /** Results are wrong from the first entry on. */

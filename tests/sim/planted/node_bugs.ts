@@ -92,23 +92,47 @@ export const NODE_BUGS: readonly PlantedBug[] = [
       "const commit = logIndex(Math.max(options.hardState.commit, stateMachine.applied.index));",
     replace: "const { commit } = options.hardState;",
   }),
-  bug("two_trials_at_once", "verdicts of several entries do not mix (rule A4; seed 354)", {
-    in: "src/node/node.ts",
-    find: "      if (this.#trying === parked.index) this.#trying = undefined;",
-    replace: "      this.#trying = parked.index === 0 ? parked.index : undefined;",
-  }),
+  {
+    name: "two_trials_at_once",
+    breaks: "verdicts of several entries do not mix (rule A4; seed 354)",
+    edits: [
+      {
+        path: "src/node/node.ts",
+        find: "      if (this.#trying === parked.index) this.#trying = undefined;",
+        replace: "      this.#trying = parked.index === 0 ? parked.index : undefined;",
+      },
+      {
+        path: "src/node/node.ts",
+        find: "    if (this.#trying !== parked.index) return;\n",
+        replace: '    if (this.#trying === undefined) throw new Error("Whose trial was that?");\n',
+      },
+    ],
+  },
   bug("change_hidden_by_a_parked_entry", "an applied change does not stop elections (seed 2266)", {
     in: "src/node/apply_queue.ts",
     find: "      if (count <= 0) return;\n",
     replace: "      if (count < entries.length) return;\n",
   }),
-  bug("own_trial_is_obeyed", "the first verdict in the log holds (rule A4)", {
-    in: "src/node/node.ts",
-    find: '    const payload = encodeCommand({\n      kind: "verdict",',
-    replace: "    this.#options.stateMachine.verdict({\n      index: parked.index,\n" +
-      '      verdict: ended ? "run" : "void",\n      reason,\n    });\n' +
-      '    const payload = encodeCommand({\n      kind: "verdict",',
-  }),
+  {
+    name: "own_trial_is_obeyed",
+    breaks: "the first verdict in the log holds (rule A4)",
+    edits: [
+      {
+        path: "src/node/node.ts",
+        find: '    const payload = encodeCommand({\n      kind: "verdict",',
+        replace: '    this.#loop.applyQueue.obeyTrial({\n      kind: "verdict",\n' +
+          '      index: parked.index,\n      verdict: ended ? "run" : "void",\n      reason,\n    });\n' +
+          '    const payload = encodeCommand({\n      kind: "verdict",',
+      },
+      {
+        path: "src/node/apply_queue.ts",
+        find: "  #obey(verdict: VerdictCommand): void {",
+        replace: "  obeyTrial(verdict: VerdictCommand): void {\n    this.#found = verdict;\n" +
+          "    this.#resendOnceBack();\n    this.#pump();\n  }\n\n" +
+          "  #obey(verdict: VerdictCommand): void {",
+      },
+    ],
+  },
   bug("verdict_search_skips_one", "every replica finds the log's verdict (rule A4)", {
     in: "src/node/verdict_search.ts",
     find: "    this.#searched = options.parked.index;",
