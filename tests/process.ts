@@ -38,6 +38,8 @@ export async function startNode(options: {
   readonly openFilesMax?: number;
   /** How long it may take until it is ready; READY_MS_MAX otherwise. */
   readonly readyMsMax?: number;
+  /** Besides what this process has in its own. */
+  readonly environment?: Readonly<Record<string, string>>;
 } = {}): Promise<TestNode> {
   const dataDirectory = options.dataDirectory ?? await Deno.makeTempDir({ prefix: "dust-test-" });
   const httpAddress = `127.0.0.1:${freePort()}`;
@@ -55,6 +57,7 @@ export async function startNode(options: {
       ...(options.flags ?? []),
       dataDirectory,
     ],
+    env: { ...options.environment },
     stdin: "null",
     stdout: "null",
     stderr: "piped",

@@ -6,6 +6,7 @@ import { entryChainText } from "../base/entry_chain.ts";
 import { encodeMemberTable } from "../command/member_table.ts";
 import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
 import { SqliteError } from "../sqlite/errors.ts";
+import { checkDatabase } from "./database_check.ts";
 import { prepareGeneration, removeGeneration, syncGeneration } from "./state_folders.ts";
 import { copyState } from "./state_file.ts";
 
@@ -25,19 +26,18 @@ export type CopyReply =
     readonly term: number;
     readonly entryChain: string;
     readonly configuration: Uint8Array;
-  }
     readonly members: Uint8Array;
+  }
   | { readonly kind: "disk_full"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string };
 
 function copy(request: CopyRequest): CopyReply {
   const { dataDirectory, generation, from } = request;
   const to = prepareGeneration({ dataDirectory, generation });
-  const { record, identity } = copyState(openLibrary(request.library), {
-    from,
-    to,
-    isDurable: true,
-  });
+  const library = openLibrary(request.library);
+  const { record, identity } = copyState(library, { from, to, isDurable: true });
+  // The log's entries will go on the strength of this copy.
+  checkDatabase(library, { path: to, origin: "state" });
   syncGeneration({ dataDirectory, generation });
   return {
     kind: "copied",

@@ -42,6 +42,10 @@ export interface Pragma {
   readonly value: string | undefined;
 }
 
+const SCHEMA_TABLES: ReadonlySet<string> = new Set(["sqlite_master", "sqlite_schema"]);
+/** What could store what it reads; ALTER and the like read the schema for their own ends. */
+const STORING_KEYWORDS: ReadonlySet<string> = new Set([...DML_KEYWORDS, "CREATE"]);
+
 const PLAIN_ACTIONS: ReadonlySet<number> = new Set([
   Action.SELECT,
   Action.RECURSIVE,
@@ -86,10 +90,10 @@ export class SqlAuthorizer {
       return action === Action.ATTACH && request.first !== "" ? "deny" : "allow";
     }
     const isLook = action === Action.READ || action === Action.SELECT || action === Action.FUNCTION;
-    if (!isLook && request.database === "temp") return "deny";
+    if (!isLook && request.database === "temp") return this.#temporary(request);
     switch (action) {
       case Action.READ:
-        return this.#read(request.first ?? "");
+        return this.#read(request.first ?? "", request.second ?? "");
       case Action.INSERT:
       case Action.UPDATE:
       case Action.DELETE:
@@ -111,13 +115,23 @@ export class SqlAuthorizer {
     }
   }
 
-  #read(table: string): Authorization {
+  #read(table: string, column: string): Authorization {
     const name = table.toLowerCase();
     if (name.startsWith(OWN_PREFIX)) return "deny";
+    if (this.#isWriter && column.toLowerCase() === "rootpage" && SCHEMA_TABLES.has(name)) {
+      return STORING_KEYWORDS.has(firstKeyword(this.sql())) ? "deny" : "allow";
+    }
     if (name.startsWith(PRAGMA_PREFIX)) {
       return this.#pragmaRule(name.substring(PRAGMA_PREFIX.length)) === "refuse" ? "deny" : "allow";
     }
     return this.#isWriter && LOCAL_MODULES.has(name) ? "deny" : "allow";
+  }
+
+  /** Nothing temporary exists, but ALTER TABLE renames there too. */
+  #temporary({ action, first }: AuthorizationRequest): Authorization {
+    const isRename = action === Action.UPDATE && first === "sqlite_temp_master" &&
+      firstKeyword(this.sql()) === "ALTER";
+    return isRename ? "allow" : "deny";
   }
 
   #change(table: string): Authorization {

@@ -52,6 +52,14 @@ const LOCAL_FUNCTIONS = `sqlite_compileoption_get sqlite_compileoption_used sqli
 
 const REFUSED_FUNCTIONS = "fts3_tokenizer fts5 load_extension sqlite_log";
 
+/** What ALTER TABLE is made of: SQLite lets nothing else call these, and no list of its shows them. */
+const ALTER_FUNCTIONS = `sqlite_add_constraint sqlite_drop_column sqlite_drop_constraint sqlite_fail
+  sqlite_find_constraint sqlite_rename_column sqlite_rename_quotefix sqlite_rename_table
+  sqlite_rename_test`;
+
+/** Functions that pass the authorizer and stand in no list of the build. */
+export const INTERNAL_FUNCTIONS: ReadonlySet<string> = new Set(ALTER_FUNCTIONS.split(/\s+/));
+
 /** Every function by name. */
 export const FUNCTION_RULES: ReadonlyMap<string, FunctionRule> = new Map([
   ...words(ALLOWED_FUNCTIONS, "allow" as const),
@@ -112,7 +120,9 @@ export const LOCAL_MODULES: ReadonlySet<string> = new Set([
 
 /** The rule for a function; unknown ones are refused. */
 export function functionRule(name: string): FunctionRule {
-  return FUNCTION_RULES.get(name.toLowerCase()) ?? "refuse";
+  const known = name.toLowerCase();
+  if (INTERNAL_FUNCTIONS.has(known)) return "allow";
+  return FUNCTION_RULES.get(known) ?? "refuse";
 }
 
 /** The rules for a pragma; unknown ones do nothing in SQLite, and are refused here. */

@@ -1,0 +1,94 @@
+/**
+ * Files that must not become the state, each with its reason, and files that may.
+ */
+import { doesNotThrow, throws } from "node:assert/strict";
+import { Connection } from "../sqlite/connection.ts";
+import { setSwitches } from "../sqlite/settings.ts";
+import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
+import { checkDatabase } from "./database_check.ts";
+import { createTestState, TestWriter } from "./testing.ts";
+
+/** Makes a file by `sql`, as any program would. */
+function makeFile(path: string, sql: string): void {
+  using connection = Connection.open(testLibrary(), { path, mode: "create" });
+  setSwitches(connection, { writableSchema: true, defensive: false });
+  connection.exec(sql);
+}
+
+const GOOD =
+  `PRAGMA page_size=65536; CREATE TABLE p(a PRIMARY KEY, b DEFAULT (random())) WITHOUT ROWID;
+  CREATE TABLE c(a REFERENCES p(a), d AS (a || 'x')); CREATE INDEX i ON c(d) WHERE a > 1;
+  CREATE VIRTUAL TABLE f USING fts5(x); CREATE VIRTUAL TABLE r USING rtree(id, x0, x1);
+  INSERT INTO p VALUES(1, 2); INSERT INTO c(a) VALUES(1); INSERT INTO f VALUES('some words');
+  CREATE TRIGGER t AFTER INSERT ON c BEGIN INSERT INTO p(a) VALUES(datetime('now')); END;
+  CREATE VIEW v AS SELECT * FROM c; CREATE VIEW broken AS SELECT * FROM gone; ANALYZE`;
+
+const BAD: readonly (readonly [string, RegExp])[] = [
+  ["PRAGMA encoding='UTF-16'; CREATE TABLE t(a)", /its text is UTF-16/],
+  [
+    "CREATE TABLE p(a PRIMARY KEY); CREATE TABLE c(a REFERENCES p(a)); INSERT INTO c VALUES(7)",
+    /a row of table c has a foreign key without its row in p/,
+  ],
+  [
+    "CREATE TABLE t(a); CREATE TRIGGER x AFTER INSERT ON t BEGIN INSERT INTO sqlite_stat1 VALUES(1,2,3); END; ANALYZE",
+    /table t does what SQL may not/,
+  ],
+  ["CREATE VIEW v AS SELECT * FROM pragma_database_list", /view v does what SQL may not/],
+  ["CREATE VIEW v AS SELECT sqlite_source_id()", /view v does what SQL may not/],
+  ["CREATE VIEW v AS SELECT * FROM dbstat", /view v does what SQL may not/],
+  ["CREATE VIRTUAL TABLE d USING dbstat(main)", /of module dbstat, which is not allowed/],
+  ["CREATE TABLE sqlite_dust_state(a)", /sqlite_dust_state has a name that is reserved/],
+  [
+    "CREATE TABLE t(a); CREATE VIEW v AS SELECT * FROM sqlite_dust_state",
+    /view v names a table that is reserved/,
+  ],
+];
+
+Deno.test("checkDatabase() takes what any program may have made, and states of ours", () => {
+  using folder = new TemporaryFolder();
+  const good = folder.file("good");
+  makeFile(good, GOOD);
+  doesNotThrow(() => checkDatabase(testLibrary(), { path: good, origin: "foreign" }));
+  makeFile(folder.file("wal"), `PRAGMA journal_mode=WAL; ${GOOD}`);
+  doesNotThrow(() => checkDatabase(testLibrary(), { path: folder.file("wal"), origin: "foreign" }));
+  const state = folder.file("state");
+  createTestState(state);
+  {
+    using writer = TestWriter.reopen(state);
+    writer.run(["CREATE TABLE t(a)", "CREATE VIEW v AS SELECT * FROM pragma_database_list"]);
+  }
+  doesNotThrow(() => checkDatabase(testLibrary(), { path: state, origin: "state" }));
+  throws(
+    () => checkDatabase(testLibrary(), { path: state, origin: "foreign" }),
+    /a name that is reserved/,
+  );
+});
+
+Deno.test("checkDatabase() refuses what is damaged, foreign or would do what SQL may not (S32)", () => {
+  using folder = new TemporaryFolder();
+  for (const [at, [sql, reason]] of BAD.entries()) {
+    const path = folder.file(`bad${at}`);
+    makeFile(path, sql);
+    throws(() => checkDatabase(testLibrary(), { path, origin: "foreign" }), reason, sql);
+  }
+  const garbage = folder.file("garbage");
+  Deno.writeTextFileSync(garbage, "this is no database, whatever its name says ".repeat(200));
+  throws(
+    () => checkDatabase(testLibrary(), { path: garbage, origin: "foreign" }),
+    /Cannot use database: .*no database/,
+  );
+});
+
+Deno.test("checkDatabase() finds a page that was damaged", () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file("damaged");
+  makeFile(
+    path,
+    "CREATE TABLE t(a, b); CREATE INDEX i ON t(b);" +
+      "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n WHERE x<5000) INSERT INTO t SELECT x, x FROM n",
+  );
+  const bytes = Deno.readFileSync(path);
+  bytes.fill(0xa5, 4096 * 3, 4096 * 3 + 200);
+  Deno.writeFileSync(path, bytes);
+  throws(() => checkDatabase(testLibrary(), { path, origin: "foreign" }), /damaged/);
+});

@@ -1,0 +1,108 @@
+/**
+ * What of a database is state, and so the same on every replica and in every copy, and what is layout,
+ * which no write may see.
+ */
+import { match, strictEqual } from "node:assert/strict";
+import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
+import { INTERNAL_FUNCTIONS } from "./sql_policy.ts";
+import { copyState } from "./state_file.ts";
+import { contentOf, TestWriter } from "./testing.ts";
+
+/** Runs the same on a writer and on one that goes on from a copy of its state, and compares them. */
+function compareWithCopy(
+  before: readonly string[],
+  behind: readonly string[],
+  compare: (writer: TestWriter) => void,
+): void {
+  using folder = new TemporaryFolder();
+  const original = folder.file("original");
+  const copy = folder.file("copy");
+  {
+    using writer = new TestWriter(original);
+    for (const sql of before) writer.run([sql]);
+    copyState(testLibrary(), { from: original, to: copy, isDurable: true });
+    for (const sql of behind) writer.run([sql]);
+    compare(writer);
+  }
+  {
+    using writer = TestWriter.reopen(copy);
+    for (const sql of behind) writer.run([sql]);
+    compare(writer);
+  }
+  strictEqual(contentOf(copy), contentOf(original));
+}
+
+Deno.test("A copy of the state keeps rowids that nobody declared (S19)", () => {
+  compareWithCopy(
+    [
+      "CREATE TABLE t(a)",
+      "INSERT INTO t VALUES('a'), ('b'), ('c'), ('d')",
+      "DELETE FROM t WHERE a IN ('a', 'c')",
+    ],
+    ["INSERT INTO t VALUES('e')", "UPDATE t SET a = a || rowid"],
+    (writer) => strictEqual(writer.rows("SELECT a FROM t"), '[["b2"],["d4"],["e5"]]'),
+  );
+});
+
+Deno.test("sqlite_sequence is state: its edits count on every replica and in every copy (S21)", () => {
+  compareWithCopy(
+    [
+      "CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, a)",
+      "INSERT INTO t(a) VALUES(1), (2), (3)",
+      "UPDATE sqlite_sequence SET seq = 40 WHERE name = 't'",
+      "DELETE FROM t WHERE id > 1",
+    ],
+    ["INSERT INTO t(a) VALUES(4)"],
+    (writer) => strictEqual(writer.rows("SELECT id FROM t"), "[[1],[41]]"),
+  );
+});
+
+Deno.test("Where a table begins in the file cannot be stored (S27)", () => {
+  using folder = new TemporaryFolder();
+  using writer = new TestWriter(folder.file("db.sqlite"));
+  writer.run(["CREATE TABLE t(a)", "CREATE VIEW layout AS SELECT rootpage FROM sqlite_schema"]);
+  for (
+    const sql of [
+      "INSERT INTO t SELECT rootpage FROM sqlite_schema",
+      "INSERT INTO t SELECT rootpage FROM layout",
+      "UPDATE t SET a = (SELECT max(rootpage) FROM sqlite_master)",
+      "WITH x AS (SELECT rootpage FROM sqlite_schema) INSERT INTO t SELECT * FROM x",
+      "CREATE TABLE u AS SELECT * FROM sqlite_schema",
+      "DELETE FROM t WHERE a IN (SELECT rootpage FROM sqlite_schema) RETURNING a",
+    ]
+  ) match(writer.run([sql]), /rootpage is prohibited/, sql);
+  match(writer.run(["INSERT INTO t SELECT name FROM sqlite_schema"]), /"rows_affected"/);
+  match(writer.run(["SELECT rootpage FROM sqlite_schema"], { rows: true }), /"values":\[\[/);
+});
+
+Deno.test("ALTER TABLE does all that it does in SQLite, and its inner functions nothing else", () => {
+  using folder = new TemporaryFolder();
+  using writer = new TestWriter(folder.file("db.sqlite"));
+  for (
+    const sql of [
+      "CREATE TABLE t(a CHECK(a > 0) NOT NULL, b, c)",
+      "CREATE INDEX i ON t(b)",
+      "CREATE VIEW v AS SELECT a FROM t",
+      "CREATE TRIGGER g AFTER INSERT ON t BEGIN UPDATE t SET b = 1; END",
+      "ALTER TABLE t RENAME TO u",
+      "ALTER TABLE u RENAME COLUMN b TO d",
+      "ALTER TABLE u DROP COLUMN c",
+      "ALTER TABLE u ADD COLUMN e CHECK(e > 1)",
+      "ALTER TABLE u ALTER COLUMN a DROP NOT NULL",
+      "ALTER TABLE u ADD CONSTRAINT z CHECK(a < 100)",
+      "ALTER TABLE u DROP CONSTRAINT z",
+      "CREATE VIRTUAL TABLE f USING fts5(x)",
+      "ALTER TABLE f RENAME TO f2",
+      "CREATE VIRTUAL TABLE r USING rtree(id, x0, x1)",
+      "ALTER TABLE r RENAME TO r2",
+      "REINDEX",
+      "ANALYZE",
+    ]
+  ) strictEqual(writer.run([sql]), "[{}]", sql);
+  strictEqual(writer.run(["INSERT INTO u(a) VALUES(7)"]).includes("error"), false);
+  strictEqual(writer.rows("SELECT a, d FROM u JOIN v USING(a)"), "[[7,1]]");
+  for (const name of INTERNAL_FUNCTIONS) {
+    match(writer.run([`SELECT ${name}(1,2,3,4,5,6,7,8,9)`]), /"error"/, name);
+  }
+  match(writer.run(["ALTER TABLE u RENAME TO sqlite_dust_u"]), /reserved/);
+});
