@@ -11,7 +11,7 @@
 import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
-import { type LogIndex, logIndex } from "../base/ids.ts";
+import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
 import { APPEND_BATCH_BYTES_MAX, APPLY_BACKLOG_BYTES_MAX } from "../base/limits.ts";
 import { stampCommand } from "../command/command_encoder.ts";
 import { ELAPSED_MS_MAX, NOW_MS_END } from "../command/command_format.ts";
@@ -31,6 +31,8 @@ import type { Message } from "../raft/message.ts";
 import type { RefusalReason } from "../raft/proposal.ts";
 import { Raft } from "../raft/raft.ts";
 import type { RaftConfig } from "../raft/config.ts";
+import type { SnapshotReport } from "../raft/snapshot.ts";
+import type { TransferOutcome } from "../raft/transfer.ts";
 import type { Ready, StorageAppend, StorageApply } from "../raft/ready.ts";
 import type {
   ConfState,
@@ -54,6 +56,7 @@ import type {
   StateMachinePort,
 } from "./ports.ts";
 import { type Proposal, Proposals } from "./proposals.ts";
+import { QuorumClock } from "./quorum_clock.ts";
 
 /** Rule E1. */
 export const TICK_MS = 50;
@@ -114,11 +117,13 @@ export class EventLoop {
   readonly appendQueue: AppendQueue;
   readonly applyQueue: ApplyQueue;
   readonly proposals = new Proposals();
+  readonly quorum = new QuorumClock();
   #configuration: ConfState;
   /** Undefined where the state keeps none. */
   #members: MemberTable | undefined;
   #hardState: HardState;
   #softState: SoftState = { leader: 0 as SoftState["leader"], role: "follower" };
+  #leaderContactMs: number | undefined;
   #inbox: Message[] = [];
   #turnScheduled = false;
   #tickDue = false;
@@ -205,6 +210,8 @@ export class EventLoop {
    */
   receive(message: Message): void {
     if (this.#stopped || this.#inbox.length >= INBOX_MESSAGES_MAX) return;
+    if (message.from === this.#softState.leader) this.#leaderContactMs = this.#clock.monotonicMs();
+    if (message.kind === "heartbeat_response") this.quorum.answered(message.from);
     this.#inbox.push(message);
     this.#scheduleTurn();
   }
@@ -215,6 +222,54 @@ export class EventLoop {
     if (outcome === "overloaded") this.#listener.onReadOverload(context);
     else if (outcome === "no_leader") this.#listener.onReadIndex(context, undefined);
     this.#scheduleTurn();
+  }
+
+  /** Proposes a change of the members; `proposal` waits for it, and its payload is not looked at. */
+  proposeChange(change: ConfChange, proposal: Proposal): void {
+    const outcome = this.#raft.proposeConfChange(change);
+    this.#scheduleTurn();
+    if (outcome.kind === "taken") this.proposals.place(outcome.index, proposal);
+    else proposal.reject(changeRefusal(outcome.kind === "refused" ? outcome.reason : "not_leader"));
+  }
+
+  /** Hands leadership over to a voter; see the engine. */
+  transferLeadership(to: NodeId): TransferOutcome {
+    const outcome = this.#raft.transferLeadership(to);
+    this.#scheduleTurn();
+    return outcome;
+  }
+
+  /** There is evidence that the leader's process has ended (rule E2). @returns whether one was known. */
+  forgetLeader(): boolean {
+    const isForgotten = this.#raft.forgetLeader();
+    this.#scheduleTurn();
+    return isForgotten;
+  }
+
+  /** Stands for election now, if this node may; asks first whether it would win. */
+  campaign(): void {
+    this.#raft.campaign();
+    this.#scheduleTurn();
+  }
+
+  /** Something for `peer` was lost for certain. */
+  reportUnreachable(peer: NodeId): void {
+    if (this.#stopped) return;
+    this.#raft.reportUnreachable(peer);
+    this.quorum.lost(peer);
+    this.#scheduleTurn();
+  }
+
+  /** What became of a snapshot that was sent. */
+  reportSnapshot(report: { readonly peer: NodeId; readonly outcome: SnapshotReport }): void {
+    if (this.#stopped) return;
+    this.#raft.reportSnapshot(report);
+    this.#scheduleTurn();
+  }
+
+  /** When the leader was last heard from, on the monotonic clock; undefined before the first time. */
+  get leaderContactMs(): number | undefined {
+    return this.#leaderContactMs;
   }
 
   /** Whether the entry at `index` is of the present term. */
@@ -357,6 +412,7 @@ export class EventLoop {
   #send(messages: readonly Message[]): void {
     for (const message of messages) {
       assert(this.#peers !== undefined, "EventLoop: a message to a peer, but there are none");
+      if (message.kind === "heartbeat") this.quorum.sent(message.to, this.#clock.monotonicMs());
       this.#peers.send(message);
     }
   }
@@ -385,6 +441,7 @@ export class EventLoop {
   #onSoftState(state: SoftState): void {
     const wasLeader = this.#softState.role === "leader";
     this.#softState = state;
+    if (!wasLeader) this.quorum.reset();
     if (wasLeader && state.role !== "leader") {
       this.proposals.abandon({
         refused: new OperatingError("not_leader", "leader not found"),
@@ -504,6 +561,25 @@ function payloadOf(entry: Entry): Uint8Array {
 
 function toLogEntry(entry: Entry): LogEntry {
   return { index: entry.index, term: entry.term, kind: entry.kind, payload: payloadOf(entry) };
+}
+
+function changeRefusal(reason: RefusalReason): OperatingError {
+  switch (reason) {
+    case "no_leader":
+    case "not_leader":
+    case "not_member":
+    case "transferring":
+      return new OperatingError("not_leader", "leader not found");
+    case "change_pending":
+    case "joint":
+    case "uncommitted_limit":
+      return new OperatingError(
+        "overloaded",
+        "Cannot change members: another change is on its way",
+      );
+    default:
+      return new OperatingError("conflict", `Cannot change members: ${reason}`);
+  }
 }
 
 function refusal(reason: RefusalReason): OperatingError {

@@ -4,13 +4,15 @@
  */
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
-import type { LogIndex } from "../base/ids.ts";
+import type { LogIndex, NodeId } from "../base/ids.ts";
 import { encodeCommand } from "../command/command_encoder.ts";
 import type { QueryRequest, ResultFormat } from "../command/request.ts";
 import type { Clock } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
 import type { RaftConfig } from "../raft/config.ts";
-import type { HardState, ReadContext } from "../raft/types.ts";
+import type { ConfChange } from "../raft/conf_change.ts";
+import { isVoter } from "../raft/configuration.ts";
+import { type HardState, NOBODY, type ReadContext } from "../raft/types.ts";
 import type { Parked } from "./apply_queue.ts";
 import { Compaction, type CompactionPolicy } from "./compaction.ts";
 import { EventLoop } from "./event_loop.ts";
@@ -23,6 +25,14 @@ const WRITE_WAIT_MS_MAX = 60_000;
 
 /** How long a strong read may wait for its barrier. */
 const BARRIER_WAIT_MS_MAX = 30_000;
+
+/** How long a change of the members may wait to be applied. */
+const MEMBER_CHANGE_WAIT_MS_MAX = 10_000;
+
+/** The shortest election timeout (rule E1): for so long nobody else leads unless it was told to. */
+const ELECTION_TIMEOUT_MS = 800;
+
+const NO_PAYLOAD = new Uint8Array(0);
 
 /** What a node is built from. */
 export interface NodeOptions {
@@ -39,6 +49,14 @@ export interface NodeOptions {
   readonly applyTimeoutMs: number;
   /** The node cannot go on: log, close what can be closed, exit. */
   readonly onFatal: (error: unknown) => void;
+}
+
+/** Whoever wants to know what happens here; called within a turn of the loop, so it must not wait. */
+export interface NodeObserver {
+  onTick?(nowMs: number): void;
+  /** Another leader, or none, or another part in the term. */
+  onRoleChanged?(): void;
+  onMembersChanged?(): void;
 }
 
 interface ReadWait {
@@ -62,6 +80,8 @@ export class Node {
   #trying: LogIndex | undefined;
   #ready = false;
   #onReady: (() => void)[] = [];
+  readonly #leaderWaiters = new Set<() => void>();
+  readonly #observers: NodeObserver[] = [];
   #updateTimeMs: number | undefined;
   #strongReadTerm = 0;
   #isStopping = false;
@@ -75,9 +95,10 @@ export class Node {
         onApplied: (index) => this.#onApplied(index),
         onReadIndex: (context, index) => this.#onReadIndex(context, index),
         onReadOverload: (context) => this.#onReadOverload(context),
-        onRoleChanged: () => this.#checkReady(),
+        onRoleChanged: () => this.#onRoleChanged(),
+        onMembersChanged: () => this.#onMembersChanged(),
         onVerdictMissing: (parked) => this.#onVerdictMissing(parked),
-        onTick: (nowMs) => this.#expireReads(nowMs),
+        onTick: (nowMs) => this.#onTick(nowMs),
         onFatal,
       },
     });
@@ -116,9 +137,77 @@ export class Node {
     this.#compaction.start();
   }
 
-  /** True once an entry of the leader's own term is applied here (rule E4). */
+  /** Tells `observer` from now on what happens here. */
+  observe(observer: NodeObserver): void {
+    this.#observers.push(observer);
+  }
+
+  /** Whether a leader is known and an entry of its own term is applied here (rule E4). */
   get isReady(): boolean {
     return this.#ready;
+  }
+
+  /** This member's number. */
+  get id(): NodeId {
+    return this.#loop.raft.id;
+  }
+
+  /** The known leader of the present term, or 0. */
+  get leaderId(): NodeId {
+    return this.#loop.role.leader;
+  }
+
+  /** Milliseconds since the leader was heard from: 0 for the leader, undefined for never. */
+  get leaderContactAgeMs(): number | undefined {
+    if (this.isLeader) return 0;
+    const { leaderContactMs } = this.#loop;
+    return leaderContactMs === undefined
+      ? undefined
+      : this.#options.clock.monotonicMs() - leaderContactMs;
+  }
+
+  /** Whether this member has a vote, as of what is applied here. */
+  get isVoter(): boolean {
+    return isVoter(this.#loop.configuration, this.id);
+  }
+
+  /**
+   * Resolves once a leader is known, at the latest after `timeoutMs`. A leader that is this node counts
+   * only when it is ready.
+   */
+  async untilLeader(timeoutMs: number): Promise<NodeId> {
+    const isKnown = (): boolean => this.leaderId !== NOBODY && (!this.isLeader || this.#ready);
+    if (isKnown() || this.#isStopping) return this.leaderId;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = this.#options.clock.startTimer(timeoutMs, resolve);
+    const waiter = (): void => {
+      if (isKnown() || this.#isStopping) resolve();
+    };
+    this.#leaderWaiters.add(waiter);
+    await promise;
+    timer.cancel();
+    this.#leaderWaiters.delete(waiter);
+    return isKnown() ? this.leaderId : NOBODY;
+  }
+
+  /**
+   * Changes the members: proposed here, resolved once it is applied here.
+   * @throws {OperatingError} `not_leader`, `overloaded` while another change is under way, `conflict`
+   * when it is not possible, `outcome_unknown`.
+   */
+  async changeMembers(change: ConfChange): Promise<LogIndex> {
+    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    const deadlines = this.#deadlines(MEMBER_CHANGE_WAIT_MS_MAX);
+    const { index } = await new Promise<WriteOutcome>((resolve, reject) => {
+      this.#loop.proposeChange(change, {
+        payload: NO_PAYLOAD,
+        format: 0,
+        ...deadlines,
+        resolve,
+        reject,
+      });
+    });
+    return index;
   }
 
   /** Resolves once the node is ready. */
@@ -192,7 +281,7 @@ export class Node {
 
   /** Resolves when a read begun now may run here: linearizable, by ReadIndex (Raft thesis 6.4). */
   confirmRead(timeoutMs: number): Promise<void> {
-    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    if (this.leaderId === NOBODY) throw new OperatingError("not_leader", "leader not found");
     const deadlineMs = this.#options.clock.monotonicMs() + timeoutMs;
     return new Promise((resolve, reject) => {
       const wait: ReadWait = { deadlineMs, resolve, reject };
@@ -227,13 +316,28 @@ export class Node {
    */
   mayReadWeakly(): boolean {
     if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
-    return this.#ready;
+    return this.#ready && this.isFollowed;
   }
 
-  /** Level none: @throws {OperatingError} `stale_read` when the leader was silent for too long. */
+  /** Whether a quorum has followed this leader within an election timeout: asked again after a weak read. */
+  get isFollowed(): boolean {
+    const confirmedMs = this.#loop.quorum.confirmedMs(this.#loop.configuration, this.id);
+    if (confirmedMs === Infinity) return this.isLeader;
+    return this.isLeader && this.#options.clock.monotonicMs() - confirmedMs < ELECTION_TIMEOUT_MS;
+  }
+
+  /**
+   * Level none: @throws {OperatingError} `stale_read` when the leader was silent for too long; strictly,
+   * also when this node has known of entries for so long that it has not applied.
+   */
   assertFresh(request: Pick<QueryRequest, "freshnessMs" | "freshnessStrict">): void {
-    if (request.freshnessMs === 0 || this.isLeader) return;
-    throw new OperatingError("stale_read", "stale read");
+    const { freshnessMs, freshnessStrict } = request;
+    if (freshnessMs === 0 || this.isLeader) return;
+    const ageMs = this.leaderContactAgeMs ?? Infinity;
+    const { applyQueue, hardState } = this.#loop;
+    const isBehind = freshnessStrict && applyQueue.appliedIndex < hardState.commit &&
+      this.#options.clock.wallMs() - (this.#updateTimeMs ?? 0) > freshnessMs;
+    if (ageMs > freshnessMs || isBehind) throw new OperatingError("stale_read", "stale read");
   }
 
   /** Takes a snapshot now. @returns false when there was nothing new. */
@@ -246,6 +350,7 @@ export class Node {
   /** Ends in order: no new work, then the log, then what waits learns its fate. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    for (const waiter of this.#leaderWaiters) waiter();
     this.#loop.appendQueue.stop();
     await this.#compaction.stop();
     await this.#loop.stop();
@@ -379,8 +484,25 @@ export class Node {
 
   #checkReady(): void {
     const { appliedIndex } = this.#loop.applyQueue;
-    this.#ready = this.isLeader && this.#loop.isOfOwnTerm(appliedIndex);
-    if (this.#ready) { for (const resolve of this.#onReady.splice(0)) resolve(); }
+    this.#ready = this.leaderId !== NOBODY && this.#loop.isOfOwnTerm(appliedIndex);
+    if (!this.#ready) return;
+    for (const resolve of this.#onReady.splice(0)) resolve();
+    for (const waiter of this.#leaderWaiters) waiter();
+  }
+
+  #onRoleChanged(): void {
+    this.#checkReady();
+    for (const waiter of this.#leaderWaiters) waiter();
+    for (const observer of this.#observers) observer.onRoleChanged?.();
+  }
+
+  #onMembersChanged(): void {
+    for (const observer of this.#observers) observer.onMembersChanged?.();
+  }
+
+  #onTick(nowMs: number): void {
+    this.#expireReads(nowMs);
+    for (const observer of this.#observers) observer.onTick?.(nowMs);
   }
 
   /** Rule A4: only a leader that has committed in its term knows that the log holds no verdict yet. */
