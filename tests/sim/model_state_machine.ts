@@ -4,6 +4,7 @@
  * last whole one counts. Disk mode appends one with every batch and syncs for a snapshot; RAM mode keeps
  * the state in memory, which outlives the process but no power cut, and a snapshot is a new generation.
  */
+import { assert } from "../../src/base/assert.ts";
 import { FatalError, OperatingError } from "../../src/base/errors.ts";
 import { type LogIndex, logIndex } from "../../src/base/ids.ts";
 import type {
@@ -37,6 +38,8 @@ export class ModelStateMachine implements SimStateMachine {
   #durableIndex: LogIndex;
   #verdict: { readonly index: number; readonly isVoid: boolean } | undefined;
   #parkedWeight: Weight = "light";
+  /** The last batch stopped short: for a verdict, or for room. */
+  #hasStopped = false;
 
   constructor(options: {
     readonly host: StateHost;
@@ -123,8 +126,12 @@ export class ModelStateMachine implements SimStateMachine {
         ...more,
       };
     };
-    // Sent behind an entry at which the batch before stopped: it comes again.
-    if (entries[0]?.index !== this.#state.index + 1) return outcome({});
+    if (entries[0]?.index !== this.#state.index + 1) {
+      // Sent behind an entry at which the batch before stopped: it comes again.
+      assert(this.#hasStopped, "ModelStateMachine: a batch is out of order");
+      return outcome({});
+    }
+    this.#hasStopped = false;
     let state = this.#state;
     const steps: { readonly entry: ApplyEntry; readonly state: ModelState }[] = [];
     let parked: ApplyOutcome["parked"];
@@ -132,13 +139,17 @@ export class ModelStateMachine implements SimStateMachine {
       if (this.#parks(entry)) {
         this.#parkedWeight = decodeModelCommand(entry)?.weight ?? "light";
         parked = { index: entry.index, timeoutMs: 100 };
+        this.#hasStopped = true;
         break;
       }
       const isVoid = this.#verdict?.index === entry.index && this.#verdict.isVoid;
       state = applyEntry(state, entry, { isVoid });
       steps.push({ entry, state });
     }
-    if (!this.#commit(state)) return outcome({ diskFull: true });
+    if (!this.#commit(state)) {
+      this.#hasStopped = true;
+      return outcome({ diskFull: true });
+    }
     for (const step of steps) {
       this.#host.onApplied(step.entry, step.state);
       results.push(resultOf(step.entry));
@@ -239,6 +250,7 @@ export class ModelStateMachine implements SimStateMachine {
     this.#state = found.state;
     this.#durableIndex = found.state.index;
     this.#verdict = undefined;
+    this.#hasStopped = false;
     if (this.#host.mode === "ram") this.#host.keepInMemory(found.state);
     return found.state;
   }

@@ -52,7 +52,7 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
   },
   {
     seed: 12353,
-    found: "the simulation let a paused process's two batches overtake each other",
+    found: "the simulation let a paused process's two batches overtake each other (seed 12661 too)",
   },
   {
     seed: 282,
