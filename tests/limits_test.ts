@@ -119,7 +119,7 @@ Deno.test("headers and bodies that drip hold up nobody", async () => {
   for (let count = 0; count < 50; count++) {
     await begin(post);
     await begin(`${post}Content-Length: 100\r\n\r\n[`);
-    await begin(`${post}Content-Length: 134217728\r\n\r\n[`);
+    await begin(`${post}Content-Length: 33554432\r\n\r\n[`);
     await begin(`${post}Transfer-Encoding: chunked\r\n\r\n1\r\n[\r\n`);
   }
   await execute(node.url, ["CREATE TABLE t(x)"]);

@@ -4,6 +4,7 @@ import {
   entryChainText,
   isSameEntryChain,
   nextEntryChain,
+  nextEntryChainInPieces,
   parseEntryChain,
   startEntryChain,
 } from "./entry_chain.ts";
@@ -98,3 +99,18 @@ function bitCount(word: number): number {
   for (let rest = word >>> 0; rest !== 0; rest >>>= 1) count += rest & 1;
   return count;
 }
+
+Deno.test("nextEntryChainInPieces() is nextEntryChain(), also when others reckon in between", async () => {
+  for (const length of [0, 1, 8, 63, 64, 65, 200]) {
+    const payload = Uint8Array.from({ length }, (_, at) => at * 37 + length);
+    const entry = { index: 2 ** 33 + length, term: 7, payload };
+    let pauses = 0;
+    const pause = (): Promise<void> => {
+      nextEntryChain(START, { index: ++pauses, term: 1, payload });
+      return Promise.resolve();
+    };
+    const inPieces = await nextEntryChainInPieces(START, entry, { pieceBytes: 64, pause });
+    deepStrictEqual(inPieces, nextEntryChain(START, entry));
+    strictEqual(pauses, Math.ceil(length / 64));
+  }
+});

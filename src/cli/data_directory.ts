@@ -87,7 +87,8 @@ async function openLocked(
 ): Promise<Omit<OpenedData, "lock">> {
   const { fileSystem, path } = options;
   await fileSystem.makeDirectory(joinPath(path, "raft"));
-  const logOptions = { fileSystem, directory: joinPath(path, "log") };
+  const pause = (): Promise<void> => options.clock.sleep(0);
+  const logOptions = { fileSystem, directory: joinPath(path, "log"), pause };
   await fileSystem.makeDirectory(logOptions.directory);
   const isBorn = await SegmentedLog.exists(logOptions);
   if (!isBorn) await beginBirth(fileSystem, path);
@@ -146,7 +147,7 @@ async function createLog(
   const marker = await createInitialState({
     dataDirectory: path,
     sqliteLibrary: options.sqliteLibrary,
-    identity,
+    identity: { clusterId },
     index: logIndex(1),
     term: term(1),
     genesis,

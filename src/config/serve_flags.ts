@@ -4,7 +4,7 @@
  * pass it; what happens when it is given stands in feature_gate.ts.
  * Invariant: nothing here depends on the machine.
  */
-import { ENTRY_SIZE_BYTES_MAX } from "../base/limits.ts";
+import { BODY_BYTES_DEFAULT, ENTRY_SIZE_BYTES_MAX } from "../base/limits.ts";
 import {
   choiceFlag,
   countFlag,
@@ -56,7 +56,7 @@ const NODE_FLAGS = {
   }),
   "http-max-body": sizeFlag({
     group: HTTP,
-    initial: ENTRY_SIZE_BYTES_MAX,
+    initial: BODY_BYTES_DEFAULT,
     min: 1024,
     max: ENTRY_SIZE_BYTES_MAX,
     meaning: "Largest request body; past it, 413",

@@ -8,6 +8,7 @@ import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
 import type { DelayedCall, DelayedCalls } from "./delayed_calls.ts";
+import { ANSWER_PIECE_CHARACTERS } from "./limits.ts";
 import { PrettyPrinter } from "./pretty_json.ts";
 
 const UTF8 = new TextEncoder();
@@ -21,6 +22,25 @@ export function answerStream(options: {
   readonly stalls: DelayedCalls;
 }): ReadableStream<Uint8Array> {
   return new ReadableStream(new AnswerSource(options));
+}
+
+/** A long text as the stream of its bytes: at once they would hold up everything else. */
+export function textStream(text: string): ReadableStream<Uint8Array> {
+  let from = 0;
+  return new ReadableStream({
+    pull: (controller) => {
+      let to = Math.min(from + ANSWER_PIECE_CHARACTERS, text.length);
+      // Both halves of a pair, or neither.
+      if (to < text.length && isHighSurrogate(text.charCodeAt(to - 1))) to += 1;
+      controller.enqueue(UTF8.encode(text.substring(from, to)));
+      from = to;
+      if (from === text.length) controller.close();
+    },
+  }, { highWaterMark: 0 });
+}
+
+function isHighSurrogate(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdbff;
 }
 
 /** Pulled once per piece; see the header. */

@@ -8,7 +8,7 @@ import { OperatingError } from "../base/errors.ts";
 import type { Answer, BodyText, QueryRequest, RequestBody } from "../command/request.ts";
 import { checkIdempotencyKey } from "../command/retry.ts";
 import type { Clock } from "../os/clock.ts";
-import { answerStream } from "./answer_stream.ts";
+import { answerStream, textStream } from "./answer_stream.ts";
 import type { Counters } from "./counters.ts";
 import type { DatabasePort } from "./database_port.ts";
 import { DelayedCalls } from "./delayed_calls.ts";
@@ -18,6 +18,7 @@ import { dataErrorAnswer } from "./error_response.ts";
 import type { Exchange } from "./exchange.ts";
 import {
   ANSWER_STALL_MS_MAX,
+  ANSWER_TEXT_CHARACTERS_MAX,
   DISCONNECT_WATCH_DELAY_MS,
   LINEARIZABLE_TIMEOUT_MS_ON_REQUEST,
 } from "./limits.ts";
@@ -210,13 +211,14 @@ export class DataEndpoints {
     const { results, error, sequenceNumber, raftIndex } = members;
     const durationMs = timings ? this.#clock.monotonicMs() - exchange.startedMs : undefined;
     const tail = envelopeTail({ error, durationMs, sequenceNumber, raftIndex });
-    if (typeof results === "string") {
+    if (typeof results === "string" && results.length <= ANSWER_TEXT_CHARACTERS_MAX) {
       const text = ENVELOPE_HEAD + results + tail;
       return this.#responses.json(pretty ? prettyJson(text) : text);
     }
     const stalls = this.#stalls;
+    const stream = typeof results === "string" ? textStream(results) : results;
     return this.#responses.json(
-      answerStream({ head: ENVELOPE_HEAD, results, tail, pretty, stalls }),
+      answerStream({ head: ENVELOPE_HEAD, results: stream, tail, pretty, stalls }),
     );
   }
 

@@ -5,7 +5,7 @@
  */
 import { ENTRY_SIZE_BYTES_MAX } from "../base/limits.ts";
 
-/** Bytes of a request's body, unless configured lower; one log entry must be able to hold what it says. */
+/** Bytes of a request's body at most, however configured; one log entry must be able to hold what it says. */
 export const BODY_BYTES_MAX = ENTRY_SIZE_BYTES_MAX;
 
 /** Bodies that announce at most so many bytes are read in one go; longer ones piece by piece. */
@@ -28,6 +28,10 @@ export const BODY_PACE_BYTES = 1024 * 1024;
 
 /** How long a client may leave a streamed answer unread before it is cut off. */
 export const ANSWER_STALL_MS_MAX = 30_000;
+
+/** An answer up to here is sent as one text, a longer one as a stream of pieces. Both in characters. */
+export const ANSWER_TEXT_CHARACTERS_MAX = 1024 * 1024;
+export const ANSWER_PIECE_CHARACTERS = 256 * 1024;
 
 /** A request that runs for this long is watched for the departure of its client. */
 export const DISCONNECT_WATCH_DELAY_MS = 25;

@@ -115,7 +115,7 @@ export class BodyReader {
     options: { readonly announcedBytes: number },
   ): Promise<ReadBody> {
     const reader = body.getReader();
-    const pieces = new PieceBuffer(options.announcedBytes);
+    const pieces = new PieceBuffer({ ...options, bytesMax: this.#bodyBytesMax });
     let sizeBytes = 0;
     let heldBytes = 0;
     const pace = new BodyPace(this.#stalls);
@@ -143,21 +143,22 @@ export class BodyReader {
 
 /** The pieces of a body in one buffer, of the right size when its length is known. */
 class PieceBuffer {
-  #bytes: Uint8Array<ArrayBuffer>;
+  readonly #buffer: ArrayBuffer;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
   #sizeBytes = 0;
 
   /** Room that is not written to is not taken from the machine: a client may announce what never comes. */
-  constructor(announcedBytes: number) {
-    this.#bytes = new Uint8Array(announcedBytes);
+  constructor(options: { readonly announcedBytes: number; readonly bytesMax: number }) {
+    const { announcedBytes, bytesMax } = options;
+    this.#buffer = announcedBytes > 0
+      ? new ArrayBuffer(announcedBytes)
+      : new ArrayBuffer(0, { maxByteLength: bytesMax });
+    this.#bytes = new Uint8Array(this.#buffer);
   }
 
   add(piece: Uint8Array): void {
     const sizeBytes = this.#sizeBytes + piece.length;
-    if (sizeBytes > this.#bytes.length) {
-      const shorter = this.#bytes;
-      this.#bytes = new Uint8Array(Math.max(sizeBytes, 2 * shorter.length, BODY_BYTES_AT_ONCE_MAX));
-      this.#bytes.set(shorter.subarray(0, this.#sizeBytes));
-    }
+    if (sizeBytes > this.#buffer.byteLength) this.#buffer.resize(sizeBytes);
     this.#bytes.set(piece, this.#sizeBytes);
     this.#sizeBytes = sizeBytes;
   }
@@ -231,7 +232,7 @@ async function cancelQuietly(reader: ReadableStreamDefaultReader<Uint8Array>): P
 function tooLarge(bodyBytesMax: number): OperatingError {
   return new OperatingError(
     "too_large",
-    `Cannot take request: its body is over ${bodyBytesMax} bytes`,
+    `Cannot take request: its body is over ${bodyBytesMax} bytes (--http-max-body)`,
   );
 }
 

@@ -26,7 +26,8 @@ export const FRAME_HEADER_BYTES = 48;
 export const SECTOR_BYTES = 512;
 
 const MAGIC = 0x314c4644;
-const SALT_MAX = 0xffff;
+/** Masks that are tried; every second one helps, whatever the body. */
+export const SALT_MAX = 0xffff;
 
 /** Where a frame stands in the log, and what precedes it. */
 export interface FrameContext {
@@ -94,18 +95,40 @@ export function sealFrame(
   assert(options.durableOffset <= offset, "sealFrame: durable past the frame");
   const end = at + frameBytes(bodyBytes);
   const salt = maskIfNearlyBlank(window, { at, end, offset, chain: options.chain });
-  data.setU32(at, MAGIC);
-  data.setU32(at + 8, options.chain);
-  data.setU32(at + 16, bodyBytes);
-  data.setU32(at + 20, 0);
-  data.setU32(at + 24, options.sequence);
-  data.setU32(at + 28, salt);
-  data.setU53(at + 32, offset);
-  data.setU53(at + 40, options.durableOffset);
+  writeHeader(data, { ...options, salt });
   const chain = crc32c(data.bytes, options.chain, at + 16, end);
+  sealHeader(data, { at, chain });
+  return chain;
+}
+
+/** Writes a header but for its checksums, which `sealHeader` adds when all of the frame is known. */
+export function writeHeader(
+  data: ByteView,
+  header: {
+    readonly at: number;
+    readonly bodyBytes: number;
+    readonly salt: number;
+  } & FrameContext,
+): void {
+  const { at } = header;
+  data.setU32(at, MAGIC);
+  data.setU32(at + 8, header.chain);
+  data.setU32(at + 16, header.bodyBytes);
+  data.setU32(at + 20, 0);
+  data.setU32(at + 24, header.sequence);
+  data.setU32(at + 28, header.salt);
+  data.setU53(at + 32, header.offset);
+  data.setU53(at + 40, header.durableOffset);
+}
+
+/** Completes the header at `at`; `chain` is the one after the frame. */
+export function sealHeader(
+  data: ByteView,
+  header: { readonly at: number; readonly chain: number },
+): void {
+  const { at, chain } = header;
   data.setU32(at + 12, chain);
   data.setU32(at + 4, crc32c(data.bytes, 0, at + 8, at + FRAME_HEADER_BYTES));
-  return chain;
 }
 
 /**
@@ -138,7 +161,9 @@ export function readFrame(
     return { kind: "wrong", reason: "the frame's checksum does not match" };
   }
   const bodyAt = at + FRAME_HEADER_BYTES;
-  if (salt !== 0) applyMask(data, { from: bodyAt, to: end, salt, chain: chainBefore });
+  if (salt !== 0) {
+    applyMask(data, { from: bodyAt, to: end, word: firstMaskWord(salt, chainBefore) });
+  }
   const endOffset = window.offset + end;
   return { kind: "good", bodyAt, bodyBytes, chainBefore, chainAfter, durableOffset, endOffset };
 }
@@ -199,10 +224,32 @@ function maskIfNearlyBlank(
   },
 ): number {
   const { data } = window;
-  const isNearlyBlank = (from: number, to: number): boolean => {
+  // The header is full of bits, though not written yet.
+  const parts = { ...range, headerAt: range.at };
+  if (!hasNearlyBlankSector(data, parts)) return 0;
+  const body = { from: range.at + FRAME_HEADER_BYTES, to: range.end };
+  for (let salt = 1; salt <= SALT_MAX; salt++) {
+    const word = firstMaskWord(salt, range.chain);
+    applyMask(data, { ...body, word });
+    if (!hasNearlyBlankSector(data, parts)) return salt;
+    applyMask(data, { ...body, word });
+  }
+  throw noMask();
+}
+
+/** Whether a part of `bytes[at, end)` in one sector has less than two bits set, but for one that begins with a header. */
+export function hasNearlyBlankSector(
+  data: ByteView,
+  range: {
+    readonly at: number;
+    readonly end: number;
+    readonly offset: number;
+    readonly headerAt: number | undefined;
+  },
+): boolean {
+  return anySectorPart(range, (from, to) => {
     let bits = 0;
-    // The header is full of bits, though not written yet.
-    if (from === range.at) return false;
+    if (from === range.headerAt) return false;
     for (let at = from; at < to; at += 4) {
       const word = data.u32(at);
       if (word === 0) continue;
@@ -211,32 +258,33 @@ function maskIfNearlyBlank(
       if (bits > 1) return false;
     }
     return true;
-  };
-  if (!anySectorPart(range, isNearlyBlank)) return 0;
-  const body = { from: range.at + FRAME_HEADER_BYTES, to: range.end, chain: range.chain };
-  for (let salt = 1; salt <= SALT_MAX; salt++) {
-    applyMask(data, { ...body, salt });
-    if (!anySectorPart(range, isNearlyBlank)) return salt;
-    applyMask(data, { ...body, salt });
-  }
-  throw new RangeError("No mask for a frame's body");
+  });
 }
 
-/** Exclusive-ors the words of `[from, to)` with a sequence that salt and chain choose; twice is none. */
-function applyMask(
+/** The error of a body that no salt up to SALT_MAX helps, which cannot be. */
+export function noMask(): RangeError {
+  return new RangeError("No mask for a frame's body");
+}
+
+/** What the mask of a salt begins with. `chain` is the one before the frame. */
+export function firstMaskWord(salt: number, chain: number): number {
+  return (Math.imul(salt, 0x9e3779b1) ^ chain) | 1;
+}
+
+/**
+ * Exclusive-ors the words of `[from, to)` with the sequence that follows `word`; twice is none.
+ * @returns the last word, from which the sequence goes on.
+ */
+export function applyMask(
   data: ByteView,
-  range: {
-    readonly from: number;
-    readonly to: number;
-    readonly salt: number;
-    readonly chain: number;
-  },
-): void {
-  let word = (Math.imul(range.salt, 0x9e3779b1) ^ range.chain) | 1;
+  range: { readonly from: number; readonly to: number; readonly word: number },
+): number {
+  let { word } = range;
   for (let at = range.from; at < range.to; at += 4) {
     word ^= word << 13;
     word ^= word >>> 17;
     word ^= word << 5;
     data.setU32(at, data.u32(at) ^ word);
   }
+  return word;
 }

@@ -105,14 +105,17 @@ function variablePart(record: LogRecord): Uint8Array {
 }
 
 /** Writes a record at `bytes[at]`; returns the place behind it. */
-export function encodeRecord(
-  data: ByteView,
-  at: number,
-  record: LogRecord,
-): number {
+export function encodeRecord(data: ByteView, at: number, record: LogRecord): number {
   const variable = variablePart(record);
+  const variableAt = encodeFixedPart(data, at, record);
+  data.bytes.set(variable, variableAt);
+  return variableAt + variable.length;
+}
+
+/** Writes what comes before a record's variable part; returns the place behind it. */
+export function encodeFixedPart(data: ByteView, at: number, record: LogRecord): number {
   data.setU32(at, KIND_BYTES[record.kind] | detailOf(record) << 8);
-  data.setU32(at + 4, variable.length);
+  data.setU32(at + 4, variablePart(record).length);
   const fixedAt = at + PREFIX_BYTES;
   switch (record.kind) {
     case "entry":
@@ -140,9 +143,7 @@ export function encodeRecord(
     default:
       unreachable(record);
   }
-  const variableAt = at + FIXED_BYTES[record.kind];
-  data.bytes.set(variable, variableAt);
-  return variableAt + variable.length;
+  return at + FIXED_BYTES[record.kind];
 }
 
 function detailOf(record: LogRecord): number {

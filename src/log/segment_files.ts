@@ -8,7 +8,9 @@
 import { assert } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
 import { type File, type FileSystem, joinPath } from "../os/file_system.ts";
-import { type FramePlan, FrameWriter, planFrames } from "./frame_writer.ts";
+import { frameBytes, type FrameContext } from "./frame.ts";
+import { type FramePlan, FrameWriter, planFrames, type PlannedFrame } from "./frame_writer.ts";
+import { isLargeFrame, writeLargeFrame } from "./large_frame.ts";
 import { RESERVE_BYTES, SEGMENT_SIZE_BYTES_URGENT } from "./limits.ts";
 import type { LogPoint, LogRecord } from "./record.ts";
 import { Segment } from "./segment.ts";
@@ -115,6 +117,55 @@ export class SegmentFiles {
     return { sequence, plan };
   }
 
+  /**
+   * As `write`, but in pieces, with others having their turn in between, and into a segment of its own:
+   * what is unfinished when the process ends has no name that counts. Nothing else may be written meanwhile.
+   */
+  async writeLarge(
+    batch: RecordBatch,
+    options: { readonly largeBytes: number },
+  ): Promise<WrittenBatch> {
+    const current = this.#current;
+    assert(current !== undefined, "SegmentFiles.writeLarge: an empty log");
+    const sequence = current.sequence + 1;
+    const needed = planFrames([batch.headRecords(0), batch.records], 0).endOffset + this.#keptBytes;
+    const sizeBytes = this.#urgentSize(needed);
+    const plan = planFrames([batch.headRecords(sizeBytes), batch.records], 0);
+    const name = `${sequence}${TEMPORARY_SUFFIX}`;
+    const file = this.#fileSystem.createSync(joinPath(this.#directory, name));
+    let { chain } = current;
+    try {
+      for (const frame of plan.frames) {
+        const context = { sequence, chain, durableOffset: 0 };
+        chain = isLargeFrame(frame, options.largeBytes)
+          ? await writeLargeFrame(file, frame, context)
+          : await this.#writeFrame(file, frame, context);
+      }
+      await file.write(new Uint8Array(sizeBytes - plan.endOffset), plan.endOffset);
+    } catch (error) {
+      this.#giveUp(file, error);
+      throw error;
+    }
+    this.#addPending({ batch, sequence, sizeBytes, name, chain, plan, file });
+    return { sequence, plan };
+  }
+
+  async #writeFrame(
+    file: File,
+    frame: PlannedFrame,
+    context: Omit<FrameContext, "offset">,
+  ): Promise<number> {
+    const { offset } = frame;
+    const plan = {
+      frames: [frame],
+      startOffset: offset,
+      endOffset: offset + frameBytes(frame.bodyBytes),
+    };
+    const { bytes, chain } = this.#writer.encode(plan, context);
+    await file.write(bytes, offset);
+    return chain;
+  }
+
   /** Makes all that was written durable and publishes what is pending. @throws {FatalError} */
   async sync(): Promise<readonly Segment[]> {
     const replaced: Segment[] = [];
@@ -192,6 +243,20 @@ export class SegmentFiles {
       if (prepared !== undefined) return;
       writer.writeSync(new Uint8Array(sizeBytes - frames.bytes.length), frames.bytes.length);
     });
+    this.#addPending({ batch, sequence, sizeBytes, name, chain: frames.chain, plan, file: writer });
+    return { sequence, plan };
+  }
+
+  #addPending(begun: {
+    readonly batch: RecordBatch;
+    readonly sequence: number;
+    readonly sizeBytes: number;
+    readonly name: string;
+    readonly chain: number;
+    readonly plan: FramePlan;
+    readonly file: File;
+  }): void {
+    const { batch, sequence, sizeBytes, name, chain, plan, file: writer } = begun;
     this.#pending.push(
       new Segment({
         fileSystem: this.#fileSystem,
@@ -202,21 +267,24 @@ export class SegmentFiles {
         sizeBytes,
         endOffset: plan.endOffset,
         durableOffset: 0,
-        chain: frames.chain,
+        chain,
         writer,
       }),
     );
-    return { sequence, plan };
   }
 
   #writeOrRemove(file: File, write: () => void): void {
     try {
       write();
     } catch (error) {
-      file.close();
-      if (error instanceof OperatingError) this.#fileSystem.removeSync(file.path);
+      this.#giveUp(file, error);
       throw error;
     }
+  }
+
+  #giveUp(file: File, error: unknown): void {
+    file.close();
+    if (error instanceof OperatingError) this.#fileSystem.removeSync(file.path);
   }
 
   /** A size that somebody can wait for: no zeros but these are written before the batch is durable. */

@@ -10,15 +10,18 @@
  */
 import { assert } from "../base/assert.ts";
 import {
+  type EntryChain,
   entryChainText,
   isSameEntryChain,
   nextEntryChain,
+  nextEntryChainInPieces,
   parseEntryChain,
   startEntryChain,
 } from "../base/entry_chain.ts";
 import { runInBackground } from "../base/background.ts";
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, nodeId, type Term, term } from "../base/ids.ts";
+import { LARGE_ENTRY_BYTES, LARGE_PIECE_BYTES } from "../base/limits.ts";
 import type { HardState, LogEntry, LogMarker, LogPort } from "../node/ports.ts";
 import type { FileSystem } from "../os/file_system.ts";
 import { type EntryRange, EntryReader } from "./entry_reader.ts";
@@ -32,7 +35,7 @@ import {
   type MarkerRecord,
 } from "./record.ts";
 import { listSegments, type LogFinding, recoverLog, removeLeftovers } from "./recovery.ts";
-import { SegmentFiles } from "./segment_files.ts";
+import { type RecordBatch, SegmentFiles, type WrittenBatch } from "./segment_files.ts";
 
 /** Where a log lives. */
 export interface LogOptions {
@@ -41,6 +44,10 @@ export interface LogOptions {
   readonly directory: string;
   /** Default SEGMENT_SIZE_BYTES. From 4 KiB; a multiple of 512. */
   readonly segmentSizeBytes?: number;
+  /** Lets others have their turn while a large entry is written. Default: none, they wait. */
+  readonly pause?: () => Promise<void>;
+  /** Size of an entry that is written in pieces. Default LARGE_ENTRY_BYTES. */
+  readonly largeEntryBytes?: number;
 }
 
 /** What a new log begins with. */
@@ -60,9 +67,12 @@ export class SegmentedLog implements LogPort {
   readonly #contents: LogContents;
   readonly #files: SegmentFiles;
   readonly #reader: EntryReader;
+  readonly #pause: () => Promise<void>;
+  readonly #largeEntryBytes: number;
   /** What `hardState.commit` was at the last sync: only entries up to it may be purged (B.1 rule 4). */
   #durableCommit: LogIndex;
-  #isSyncing = false;
+  /** A sync or a large write is in flight (rule D6). */
+  #isBusy = false;
   #isClosed = false;
   /** Set by the first failure that only a restart can mend; thrown again by every later call. */
   #failure: unknown;
@@ -73,7 +83,11 @@ export class SegmentedLog implements LogPort {
     readonly findings: readonly LogFinding[];
     readonly contents: LogContents;
     readonly files: SegmentFiles;
+    readonly pause?: (() => Promise<void>) | undefined;
+    readonly largeEntryBytes?: number | undefined;
   }) {
+    this.#pause = options.pause ?? (() => Promise.resolve());
+    this.#largeEntryBytes = options.largeEntryBytes ?? LARGE_ENTRY_BYTES;
     this.identity = options.identity;
     this.findings = options.findings;
     this.#contents = options.contents;
@@ -102,7 +116,7 @@ export class SegmentedLog implements LogPort {
     await removeLeftovers(fileSystem, directory);
     const contents = initialContents(options);
     const files = new SegmentFiles({ ...withDefaults(options), segments: [] });
-    const log = new SegmentedLog({ identity, findings: [], contents, files });
+    const log = new SegmentedLog({ ...options, identity, findings: [], contents, files });
     log.#write([{ kind: "hard_state", hardState: contents.hardState }], { mayUseReserve: true });
     await log.sync();
     return log;
@@ -118,7 +132,7 @@ export class SegmentedLog implements LogPort {
     const recovered = await recoverLog(options);
     const files = new SegmentFiles({ ...withDefaults(options), segments: recovered.segments });
     files.prepare();
-    return new SegmentedLog({ ...recovered, files });
+    return new SegmentedLog({ ...options, ...recovered, files });
   }
 
   get firstIndex(): LogIndex {
@@ -165,9 +179,31 @@ export class SegmentedLog implements LogPort {
     assert(this.#contents.last.index === last, "SegmentedLog.append: last index");
   }
 
+  async appendLarge(
+    options: { readonly entries: readonly LogEntry[]; readonly hardState: HardState },
+  ): Promise<void> {
+    this.#assertUsable();
+    const { entries, hardState } = options;
+    const last = entries.at(-1)?.index ?? this.#contents.last.index;
+    this.#assertHardState(hardState, last);
+    this.#isBusy = true;
+    try {
+      const records = this.#entryRecords(entries, await this.#chainsInPieces(entries));
+      records.push({ kind: "hard_state", hardState });
+      const batch = { ...this.#batch(records), mayUseReserve: false };
+      this.#apply(await this.#files.writeLarge(batch, { largeBytes: this.#largeEntryBytes }));
+    } catch (error) {
+      if (error instanceof OperatingError) throw error;
+      throw this.#fail(error);
+    } finally {
+      this.#isBusy = false;
+    }
+    assert(this.#contents.last.index === last, "SegmentedLog.appendLarge: last index");
+  }
+
   async sync(): Promise<void> {
     this.#assertUsable();
-    this.#isSyncing = true;
+    this.#isBusy = true;
     const { commit } = this.#contents.hardState;
     try {
       const replaced = await this.#files.sync();
@@ -176,7 +212,7 @@ export class SegmentedLog implements LogPort {
     } catch (error) {
       throw this.#fail(error);
     } finally {
-      this.#isSyncing = false;
+      this.#isBusy = false;
     }
   }
 
@@ -233,7 +269,7 @@ export class SegmentedLog implements LogPort {
 
   /** Releases all files. What was not synced may be lost, as in a crash. Not during a sync. */
   async close(): Promise<void> {
-    assert(!this.#isSyncing, "SegmentedLog.close: a sync is in flight");
+    assert(!this.#isBusy, "SegmentedLog.close: a sync or a large write is in flight");
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.#reader.alone(() => this.#files.close());
@@ -242,30 +278,50 @@ export class SegmentedLog implements LogPort {
   #assertUsable(): void {
     if (this.#failure !== undefined) throw this.#failure;
     assert(!this.#isClosed, "SegmentedLog: closed");
-    assert(!this.#isSyncing, "SegmentedLog: a sync is in flight (rule D6)");
+    assert(!this.#isBusy, "SegmentedLog: a sync or a large write is in flight (rule D6)");
     this.#files.assertHealthy();
   }
 
-  /** The records of an append: a truncation if it replaces entries, then the entries with their chains. */
-  #entryRecords(entries: readonly LogEntry[]): LogRecord[] {
+  /**
+   * The records of an append: a truncation if it replaces entries, then the entries with their chains, which
+   * are reckoned here unless they are given.
+   */
+  #entryRecords(entries: readonly LogEntry[], chains: readonly EntryChain[] = []): LogRecord[] {
     const first = entries[0];
     if (first === undefined) return [];
-    const { last, hardState } = this.#contents;
-    assert(first.index <= last.index + 1, "SegmentedLog.append: gap");
-    assert(first.index > hardState.commit, "SegmentedLog.append: would replace a committed entry");
     const records: LogRecord[] = [];
-    let point = last;
-    if (first.index <= last.index) {
-      point = this.#contents.pointAt(logIndex(first.index - 1));
-      records.push({ kind: "truncate", point });
-    }
-    for (const { index, term, kind: entryKind, payload } of entries) {
+    let point = this.#pointBefore(first);
+    if (point !== this.#contents.last) records.push({ kind: "truncate", point });
+    for (const [at, { index, term, kind: entryKind, payload }] of entries.entries()) {
       assert(index === point.index + 1, "SegmentedLog.append: entries are not contiguous");
       assert(term >= point.term, "SegmentedLog.append: terms go back");
-      point = { index, term, chain: nextEntryChain(point.chain, { index, term, payload }) };
+      const chain = chains[at] ?? nextEntryChain(point.chain, { index, term, payload });
+      point = { index, term, chain };
       records.push({ kind: "entry", point, entryKind, payload });
     }
     return records;
+  }
+
+  #pointBefore(first: LogEntry): LogPoint {
+    const { last, hardState } = this.#contents;
+    assert(first.index <= last.index + 1, "SegmentedLog.append: gap");
+    assert(first.index > hardState.commit, "SegmentedLog.append: would replace a committed entry");
+    return first.index > last.index ? last : this.#contents.pointAt(logIndex(first.index - 1));
+  }
+
+  async #chainsInPieces(entries: readonly LogEntry[]): Promise<readonly EntryChain[]> {
+    const first = entries[0];
+    if (first === undefined) return [];
+    const chains: EntryChain[] = [];
+    let { chain } = this.#pointBefore(first);
+    const options = { pieceBytes: LARGE_PIECE_BYTES, pause: this.#pause };
+    for (const entry of entries) {
+      chain = entry.payload.length >= this.#largeEntryBytes
+        ? await nextEntryChainInPieces(chain, entry, options)
+        : nextEntryChain(chain, entry);
+      chains.push(chain);
+    }
+    return chains;
   }
 
   #assertHardState(next: HardState, last: LogIndex): void {
@@ -288,27 +344,33 @@ export class SegmentedLog implements LogPort {
   }
 
   #write(records: readonly LogRecord[], options: { readonly mayUseReserve: boolean }): void {
-    const { last, hardState, marker } = this.#contents;
-    const { identity } = this;
     try {
-      const { sequence, plan } = this.#files.write({
-        records,
-        ...options,
-        previous: last,
-        headRecords: (sizeBytes) => [
-          { kind: "head", identity, sizeBytes, previous: last },
-          { kind: "hard_state", hardState },
-          { ...marker, isReset: false },
-        ],
-      });
-      for (const frame of plan.frames) {
-        if (frame.records[0]?.kind === "head") continue;
-        const place = { sequence, offset: frame.offset };
-        for (const record of frame.records) this.#contents.apply(record, place);
-      }
+      this.#apply(this.#files.write({ ...this.#batch(records), ...options }));
     } catch (error) {
       if (error instanceof OperatingError) throw error;
       throw this.#fail(error);
+    }
+  }
+
+  #batch(records: readonly LogRecord[]): Omit<RecordBatch, "mayUseReserve"> {
+    const { last, hardState, marker } = this.#contents;
+    const { identity } = this;
+    return {
+      records,
+      previous: last,
+      headRecords: (sizeBytes) => [
+        { kind: "head", identity, sizeBytes, previous: last },
+        { kind: "hard_state", hardState },
+        { ...marker, isReset: false },
+      ],
+    };
+  }
+
+  #apply({ sequence, plan }: WrittenBatch): void {
+    for (const frame of plan.frames) {
+      if (frame.records[0]?.kind === "head") continue;
+      const place = { sequence, offset: frame.offset };
+      for (const record of frame.records) this.#contents.apply(record, place);
     }
   }
 
@@ -330,7 +392,7 @@ export class SegmentedLog implements LogPort {
   }
 }
 
-function withDefaults(options: LogOptions): Required<LogOptions> {
+function withDefaults(options: LogOptions): LogOptions & { readonly segmentSizeBytes: number } {
   const segmentSizeBytes = options.segmentSizeBytes ?? SEGMENT_SIZE_BYTES;
   assert(segmentSizeBytes >= 4096 && segmentSizeBytes % 512 === 0, "SegmentedLog: segment size");
   return { ...options, segmentSizeBytes };

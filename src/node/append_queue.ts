@@ -5,6 +5,7 @@
 import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
+import { LARGE_ENTRY_BYTES } from "../base/limits.ts";
 import type { Clock } from "../os/clock.ts";
 import type { EntryTail } from "./entry_tail.ts";
 import type { HardState, LogEntry, LogPort } from "./ports.ts";
@@ -138,35 +139,59 @@ export class AppendQueue {
     const last = works.at(-1);
     assert(last !== undefined, "AppendQueue: nothing to write");
     const entries = joinEntries(works);
-    try {
-      this.#log.append({ entries, hardState: last.hardState });
-    } catch (error) {
-      if (error instanceof OperatingError && error.code === "disk_full") return this.#retryLater();
-      throw error;
+    const written = { entries, hardState: last.hardState };
+    if (entries.some(({ payload }) => payload.length >= LARGE_ENTRY_BYTES)) {
+      const appended = this.#log.appendLarge?.(written);
+      if (appended !== undefined) return this.#run(this.#syncLarge(appended, works, entries));
     }
+    try {
+      this.#log.append(written);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      return this.#run(this.#retryLater());
+    }
+    this.#run(this.#sync(works, entries));
+  }
+
+  #sync(works: readonly AppendWork[], entries: readonly LogEntry[]): Promise<void> {
     this.#diskFull = false;
     this.#waiting.splice(0, works.length);
     this.#tail.add(entries);
     this.#syncCount += 1;
-    this.#run(
-      this.#log.sync().then(() => {
-        for (const work of works) work.onDurable();
-      }),
-    );
+    return this.#log.sync().then(() => {
+      for (const work of works) work.onDurable();
+    });
+  }
+
+  async #syncLarge(
+    appended: Promise<void>,
+    works: readonly AppendWork[],
+    entries: readonly LogEntry[],
+  ): Promise<void> {
+    try {
+      await appended;
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      return await this.#retryLater();
+    }
+    await this.#sync(works, entries);
   }
 
   /** Nothing was written. The same entries go again: they may be promised to nobody, but they are proposed. */
-  #retryLater(): void {
+  async #retryLater(): Promise<void> {
     this.#diskFull = true;
-    if (this.#isStopping) return this.#dropAll();
-    this.#run(this.#clock.sleep(DISK_FULL_RETRY_MS));
+    if (this.#isStopping) this.#dropAll();
+    else await this.#clock.sleep(DISK_FULL_RETRY_MS);
   }
 
   #dropAll(): void {
     this.#isGivenUp = true;
     for (const each of this.#waiting.splice(0)) if ("run" in each) each.refuse(fullDisk());
-    for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof OperatingError && error.code === "disk_full";
 }
 
 function fullDisk(): OperatingError {

@@ -1,6 +1,7 @@
 import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { logIndex, nodeId, term } from "../base/ids.ts";
+import { LARGE_ENTRY_BYTES } from "../base/limits.ts";
 import { FakeClock } from "../os/fake_clock.ts";
 import { AppendQueue, type AppendWork } from "./append_queue.ts";
 import { EntryTail } from "./entry_tail.ts";
@@ -29,6 +30,11 @@ class RecordingLog {
       throw new OperatingError("disk_full", "full");
     }
     this.calls.push(`append ${options.entries.map((each) => `${each.index}/${each.term}`)}`);
+  }
+
+  appendLarge(options: { readonly entries: readonly LogEntry[] }): Promise<void> {
+    this.calls.push("large");
+    return Promise.resolve().then(() => this.append(options));
   }
 
   sync(): Promise<void> {
@@ -173,4 +179,25 @@ Deno.test("AppendQueue.stop() still writes what finds room", async () => {
   log.syncs[1]?.resolve();
   await queue.untilIdle();
   deepStrictEqual(fates, ["durable 1", "durable 2"]);
+});
+
+Deno.test("AppendQueue writes large entries in pieces, in their order, and again when the disk was full", async () => {
+  const { log, queue, clock, fates, work } = setUp();
+  const large = { ...entry(2), payload: new Uint8Array(LARGE_ENTRY_BYTES) };
+  log.fullTimes = 1;
+  queue.add(work([entry(1), large]));
+  queue.add(work([entry(3)]));
+  await settle();
+  deepStrictEqual([log.calls, queue.isDiskFull, queue.isBusy], [["large"], true, true]);
+  clock.advance(250);
+  await settle();
+  await settle();
+  // What came meanwhile goes with it.
+  deepStrictEqual(log.calls, ["large", "large", "append 1/1,2/1,3/1", "sync"]);
+  deepStrictEqual([queue.isDiskFull, queue.isBusy], [false, true]);
+  log.syncs[0]?.resolve();
+  await settle();
+  deepStrictEqual(fates, ["durable 1,2", "durable 3"]);
+  queue.add(work([{ ...large, index: logIndex(4), payload: large.payload.subarray(1) }]));
+  deepStrictEqual(log.calls.slice(4), ["append 4/1", "sync"]);
 });

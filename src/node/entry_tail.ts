@@ -1,7 +1,7 @@
 /**
  * The newest log entries in memory, so that applying what was just appended needs no disk read.
- * Contiguous: holds `[from, to)`. Bounded by bytes: when it grows past its limit it forgets all and
- * starts anew, and whoever needs older entries reads them from the log.
+ * Contiguous: holds `[from, to)`. Bounded by bytes: when it grows past its limit it forgets all but the
+ * newest entry, however large, and whoever needs older entries reads them from the log.
  */
 import { assert } from "../base/assert.ts";
 import { type LogIndex, logIndex } from "../base/ids.ts";
@@ -41,7 +41,7 @@ export class EntryTail {
       this.#entries.push(entry);
       this.#sizeBytes += entry.payload.length;
     }
-    if (this.#sizeBytes > this.#sizeBytesMax) this.#reset(this.to);
+    if (this.#sizeBytes > this.#sizeBytesMax) this.#keepNewest();
   }
 
   /** Entries from `from`, at most `countMax` and, but for the first, within `sizeBytesMax`. Empty when not held. */
@@ -80,6 +80,16 @@ export class EntryTail {
     if (count <= 0) return;
     for (const entry of this.#entries.splice(0, count)) this.#sizeBytes -= entry.payload.length;
     this.#from += count;
+  }
+
+  /** One that is larger than all that is kept otherwise would be read back from the disk at once. */
+  #keepNewest(): void {
+    const newest = this.#entries.at(-1);
+    this.#reset(this.to);
+    if (newest === undefined) return;
+    this.#entries.push(newest);
+    this.#from = newest.index;
+    this.#sizeBytes = newest.payload.length;
   }
 
   #truncateFrom(index: number): void {

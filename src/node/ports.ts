@@ -54,6 +54,15 @@ export interface LogPort {
    * @throws {OperatingError} `disk_full`: nothing was written.
    */
   append(options: { readonly entries: readonly LogEntry[]; readonly hardState: HardState }): void;
+  /**
+   * As `append`, for entries of which some are large (LARGE_ENTRY_BYTES): in pieces, with others having
+   * their turn in between. Nothing of it is there before it resolves, and nothing else may be written
+   * meanwhile. Where it is missing, `append` takes them.
+   * @throws {OperatingError} `disk_full`: nothing was written.
+   */
+  appendLarge?(
+    options: { readonly entries: readonly LogEntry[]; readonly hardState: HardState },
+  ): Promise<void>;
   /** Makes all appended so far durable. @throws {FatalError} when the disk refuses: the node must stop. */
   sync(): Promise<void>;
   /** Entries `[from, to)` in order; at least one if any exists, then stops before `sizeBytesMax`. */
@@ -105,6 +114,8 @@ export interface AppliedState {
   readonly entryChain: string;
   /** The engine's configuration in force at `index`, as it was last given with an entry or at the genesis. */
   readonly configuration: Uint8Array;
+  /** The member table at `index` (command/member_table.ts), likewise; absent where none is kept. */
+  readonly members?: Uint8Array | undefined;
 }
 
 /** An entry to apply, and what to do with its result. */
@@ -113,9 +124,9 @@ export interface ApplyEntry extends LogEntry {
   readonly format: ResultFormat | undefined;
   /** With a configuration change: the configuration behind it, encoded, to be stored with the state. */
   readonly configuration: Uint8Array | undefined;
-}
-  /** The member table at `index` (command/member_table.ts), likewise; absent where none is kept. */
+  /** With it: the member table behind it, encoded, to be stored in the same transaction. */
   readonly members?: Uint8Array | undefined;
+}
 
 /**
  * What an entry answers: results as the text of a JSON array; an error that ended or refused the whole
@@ -124,8 +135,6 @@ export interface ApplyEntry extends LogEntry {
 export type EntryResult =
   | string
   /** `internal` unless there is a code. */
-  /** With it: the member table behind it, encoded, to be stored in the same transaction. */
-  readonly members?: Uint8Array | undefined;
   | { readonly error: string; readonly code?: ErrorCode }
   | { readonly results: string; readonly index: number };
 

@@ -10,6 +10,7 @@
  * assertion.
  */
 import { assert } from "../base/assert.ts";
+import { LARGE_PIECE_BYTES } from "../base/limits.ts";
 import type { ApplyEntry } from "../node/ports.ts";
 
 const FIELDS = 10;
@@ -24,10 +25,11 @@ const FIELD = {
   to: 5,
   configurationFrom: 6,
   configurationTo: 7,
-} as const;
   membersFrom: 8,
   membersTo: 9,
+} as const;
 const NOBODY = -1;
+const NOTHING = new Uint8Array(0);
 
 /** Packs entries; their bytes are copied. @returns a buffer to transfer. */
 export function packBatch(entries: readonly ApplyEntry[]): ArrayBuffer {
@@ -58,14 +60,35 @@ export function packBatch(entries: readonly ApplyEntry[]): ArrayBuffer {
       fields[field + FIELD.configurationTo] = at + configuration.length;
       at += configuration.length;
     }
-    field += FIELDS;
-  }
     if (members !== undefined) {
       bytes.set(members, at);
       fields[field + FIELD.membersFrom] = at;
       fields[field + FIELD.membersTo] = at + members.length;
       at += members.length;
     }
+    field += FIELDS;
+  }
+  return buffer;
+}
+
+/** As `packBatch`, for one large entry: copied in pieces, with a `pause` behind each. */
+export async function packLargeEntry(
+  entry: ApplyEntry,
+  pause: () => Promise<void>,
+): Promise<ArrayBuffer> {
+  const { payload } = entry;
+  const head = new Uint8Array(packBatch([{ ...entry, payload: NOTHING }]));
+  const buffer = new ArrayBuffer(head.length + payload.length);
+  const bytes = new Uint8Array(buffer);
+  bytes.set(head);
+  const fields = new Float64Array(buffer, 0, HEAD_FIELDS + FIELDS);
+  fields[HEAD_FIELDS + FIELD.isCommand] = entry.kind === "normal" ? 1 : 0;
+  fields[HEAD_FIELDS + FIELD.from] = head.length;
+  fields[HEAD_FIELDS + FIELD.to] = buffer.byteLength;
+  for (let from = 0; from < payload.length; from += LARGE_PIECE_BYTES) {
+    bytes.set(payload.subarray(from, from + LARGE_PIECE_BYTES), head.length + from);
+    await pause();
+  }
   return buffer;
 }
 
@@ -118,15 +141,15 @@ export class ApplyBatch {
       : this.bytes.subarray(from, this.#field(entry, FIELD.configurationTo));
   }
 
-  #field(entry: number, field: number): number {
-    const value = this.#fields[HEAD_FIELDS + entry * FIELDS + field];
-    assert(value !== undefined, "ApplyBatch: no such entry");
-    return value;
-  }
-}
   /** The member table behind the entry: a view, or undefined when there is none. */
   members(entry: number): Uint8Array | undefined {
     const from = this.#field(entry, FIELD.membersFrom);
     return from === 0 ? undefined : this.bytes.subarray(from, this.#field(entry, FIELD.membersTo));
   }
 
+  #field(entry: number, field: number): number {
+    const value = this.#fields[HEAD_FIELDS + entry * FIELDS + field];
+    assert(value !== undefined, "ApplyBatch: no such entry");
+    return value;
+  }
+}

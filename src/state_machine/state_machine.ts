@@ -7,6 +7,7 @@ import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, term } from "../base/ids.ts";
+import { APPLY_BATCH_BYTES_MAX } from "../base/limits.ts";
 import type { QueryRequest, RequestBody } from "../command/request.ts";
 import type {
   AppliedState,
@@ -21,13 +22,13 @@ import type { Clock, Timer } from "../os/clock.ts";
 import type { FolderHold } from "../os/deno_folder_hold.ts";
 import type { Library } from "../sqlite/library.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
-import { packBatch } from "./apply_batch.ts";
+import { packBatch, packLargeEntry } from "./apply_batch.ts";
 import type { CopyReply, CopyRequest } from "./copy_worker.ts";
 import { ROOM_LOOK_MS } from "./limits.ts";
 import { ReadGate } from "./read_gate.ts";
 import { ReaderPool } from "./reader_pool.ts";
 import { removeOlderGenerations } from "./state_folders.ts";
-import { unpackAnswers, type WriterState } from "./writer_messages.ts";
+import { unpackAnswers, type WriterReply, type WriterState } from "./writer_messages.ts";
 import { startWriterWorker, WriterThread } from "./writer_thread.ts";
 
 /** A live file that is ready to be opened by the threads. */
@@ -71,6 +72,8 @@ export class StateMachine implements StateMachinePort {
   #durableIndex: LogIndex;
   #generation: number;
   #parkedTimeoutMs = 0;
+  /** The last of the batches that are being packed in pieces or wait for such. */
+  #packing: Promise<void> | undefined;
   #hasRoom = true;
   #roomTimer: Timer | undefined;
   #isClosed = false;
@@ -141,12 +144,11 @@ export class StateMachine implements StateMachinePort {
 
   async apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome> {
     assert(entries.length > 0, "StateMachine.apply: no entries");
-    const batch = packBatch(entries);
-    const reply = await this.#writer.ask(
-      "applied",
-      (id) => ({ kind: "apply", id, batch }),
-      [batch],
-    );
+    const [first] = entries;
+    const isLarge = first !== undefined && first.payload.length > APPLY_BATCH_BYTES_MAX;
+    const reply = isLarge || this.#packing !== undefined
+      ? await this.#applyInTurn(entries)
+      : await this.#send(packBatch(entries));
     this.#advance(reply.state);
     this.#hasRoom = reply.hasRoom;
     this.#watchRoom();
@@ -160,6 +162,29 @@ export class StateMachine implements StateMachinePort {
         : { index: logIndex(parked.index), timeoutMs: parked.timeoutMs },
       diskFull: isDiskFull,
     };
+  }
+
+  #send(batch: ArrayBuffer): Promise<Extract<WriterReply, { readonly kind: "applied" }>> {
+    return this.#writer.ask("applied", (id) => ({ kind: "apply", id, batch }), [batch]);
+  }
+
+  /** A large entry is packed in pieces, and what comes meanwhile goes behind it: the writer wants no gap. */
+  async #applyInTurn(
+    entries: readonly ApplyEntry[],
+  ): Promise<Extract<WriterReply, { readonly kind: "applied" }>> {
+    const before = this.#packing;
+    const { promise: packed, resolve } = Promise.withResolvers<void>();
+    this.#packing = packed;
+    await before;
+    const [first] = entries;
+    const { clock } = this.#options;
+    const batch = entries.length === 1 && first !== undefined
+      ? await packLargeEntry(first, () => clock.sleep(0))
+      : packBatch(entries);
+    const reply = this.#send(batch);
+    if (this.#packing === packed) this.#packing = undefined;
+    resolve();
+    return await reply;
   }
 
   async tryParked(index: LogIndex): Promise<{ readonly ended: boolean; readonly reason: string }> {

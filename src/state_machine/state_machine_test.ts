@@ -4,6 +4,7 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { logIndex } from "../base/ids.ts";
+import { APPLY_BATCH_BYTES_MAX } from "../base/limits.ts";
 import { decodeCommand } from "../command/command_decoder.ts";
 import type { QueryRequest } from "../command/request.ts";
 import type { ApplyEntry, QueryOutcome } from "../node/ports.ts";
@@ -121,6 +122,50 @@ Deno.test("apply() and query() meet: what is applied is seen", async () => {
     const stats = await test.machine.stats();
     strictEqual(stats.lastWriteIndex, 5);
     ok(stats.sqlitePinned);
+  });
+});
+
+Deno.test("apply() keeps the order of batches although a large entry is packed in pieces", async () => {
+  await withMachine(async (test) => {
+    await test.apply([["CREATE TABLE t(a)"]]);
+    const value = "z".repeat(3 * APPLY_BATCH_BYTES_MAX);
+    const insert = (a: string): ShortStatement => ["INSERT INTO t VALUES(?)", a];
+    const batches = test.entries([[insert(value)]], [[insert("b")]], [[insert(value)]], [[
+      insert("d"),
+    ]]);
+    for (let at = 0; at < batches.length; at += 2) {
+      const outcomes = await Promise.all(
+        batches.slice(at, at + 2).map((each) => test.machine.apply([each])),
+      );
+      deepStrictEqual(outcomes.map(({ appliedIndex }) => appliedIndex), [3 + at, 4 + at]);
+    }
+    match(
+      await test.text(
+        "SELECT group_concat(length(a)) AS n, sum(a = printf('%.*c', length(a), 'z')) AS m FROM t",
+      ),
+      /\["12582912,1,12582912,1",2\]/,
+    );
+  });
+});
+
+Deno.test("A body of bytes is parsed where its bytes go, for reads and writes, by an idle reader", async () => {
+  await withMachine(async (test) => {
+    const text = JSON.stringify([["SELECT length(?), ?", "é".repeat(100_000), "ü"]]);
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () => {
+        const bytes = new TextEncoder().encode(text);
+        return test.text("", { body: { kind: "json", text: bytes } });
+      }),
+    );
+    for (const answer of answers) match(answer, /\[\[100000,"ü"\]\]/);
+    const bytes = new TextEncoder().encode(text);
+    const options = { transaction: false, rows: false, timeoutMs: 0 };
+    const body = { kind: "json", text: bytes } as const;
+    const payload = await test.machine.encodeExecute({ body, ...options });
+    deepStrictEqual(bytes.length, 0, "not copied");
+    const command = decodeCommand(payload ?? new Uint8Array());
+    ok(command.kind === "execute");
+    strictEqual(command.statements[0]?.positional[1], "ü");
   });
 });
 

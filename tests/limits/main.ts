@@ -53,7 +53,7 @@ async function stall(): Promise<void> {
 
 async function bodies(): Promise<void> {
   for (const each of [...bodyCases(BODY_BYTES, STATEMENTS), ...ENDLESS_CASES]) {
-    await using node = await startNode();
+    await using node = await startNode({ flags: ["--http-max-body", "128MiB"] });
     await execute(node.url, ["CREATE TABLE big(x)"]);
     const { answer, elapsedMs, ticker, grownBytes } = await sendBody(node, each);
     print(
