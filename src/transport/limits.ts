@@ -1,0 +1,45 @@
+/**
+ * Bounds of the transport: sizes of what goes over a connection, queues, waits. gRPC receives at most
+ * 4 MiB in one message by default, so nothing here may need more (rule N1).
+ */
+
+/** Payload bytes of one append past which they follow in pieces rather than inside. */
+export const DETACH_BYTES = 256 * 1024;
+
+/** Bytes of one piece of a payload, a snapshot, a request or an answer. */
+export const PIECE_BYTES = 256 * 1024;
+
+/** Payload bytes that one append may announce: the largest entry and what may come along. */
+export const DETACHED_BYTES_MAX = 160 * 1024 * 1024;
+
+/** Bytes of messages put together into one packet; a single larger one still goes alone. */
+export const PACKET_BYTES = 512 * 1024;
+
+/** What gRPC takes in one message. */
+export const GRPC_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Bytes written to a stream and not yet taken by the connection; what waits further is in the queue. */
+export const WINDOW_BYTES = 1024 * 1024;
+
+/** Messages and payload bytes that wait for one stream; more are dropped. One that is larger still goes alone. */
+export const QUEUE_MESSAGES_MAX = 8192;
+export const CONTROL_QUEUE_BYTES_MAX = 1024 * 1024;
+export const BULK_QUEUE_BYTES_MAX = 72 * 1024 * 1024;
+
+/** What a message counts in a queue beside its payload. */
+export const MESSAGE_OVERHEAD_BYTES = 64;
+
+/** From the begin of a connection to the end of its handshake. */
+export const HANDSHAKE_TIMEOUT_MS = 3000;
+
+/** Between two attempts to connect: doubled each time, each drawn from the upper half. */
+export const REDIAL_MS_MIN = 50;
+export const REDIAL_MS_MAX = 1000;
+
+/** The same after a refusal, which does not pass by itself. */
+export const REFUSED_REDIAL_MS = 5000;
+
+/** How often an open stream is asked for a sign of life, and how long it may owe one. */
+export const PING_INTERVAL_MS = 1000;
+export const CONTROL_SILENCE_MS_MAX = 3000;
+export const BULK_SILENCE_MS_MAX = 15_000;
