@@ -1,6 +1,8 @@
 /**
  * Bugs in the log and in what identifies a disk: syncs left out, orders changed, damage taken for a torn
  * tail, members that come back without their memory.
+ * Not here, since the node never gets there, but held by unit tests of the log: a second batch between
+ * two syncs that begins a segment, and a purge past a commit index that no marker has made durable.
  */
 import { bug, type PlantedBug } from "./planted_bug.ts";
 
@@ -14,12 +16,6 @@ export const DISK_BUGS: readonly PlantedBug[] = [
   bug("segment_content_not_synced", "a segment's content is durable before its name", {
     in: "src/log/segment.ts",
     find: '    await assertDefined(this.#writer, "Segment.publish: sealed").sync();\n',
-    replace: "",
-  }),
-  bug("segment_not_synced_before_the_next", "an entry is durable only if all before it are", {
-    in: "src/log/segment_files.ts",
-    find: "      // The order on disk: an entry is durable only if all before it are.\n" +
-      "      if (current?.isDirty) await current.syncData();\n",
     replace: "",
   }),
   bug("removals_not_ordered", "segments go oldest first, each durably before the next", {
@@ -72,11 +68,6 @@ export const DISK_BUGS: readonly PlantedBug[] = [
     in: "src/log/segmented_log.ts",
     find: '      records.push({ kind: "truncate", point });\n',
     replace: "",
-  }),
-  bug("purge_past_the_durable_commit", "the log reaches back to the commit index a crash leaves", {
-    in: "src/log/segmented_log.ts",
-    find: "const indexMax = Math.min(index, this.#durableCommit);",
-    replace: "const indexMax = index;",
   }),
   bug("vote_record_not_written", "term and vote are in the log", {
     in: "src/log/segmented_log.ts",

@@ -9,15 +9,13 @@ import { bug, type PlantedBug } from "./planted_bug.ts";
 export const ELECTION_BUGS: readonly PlantedBug[] = [
   bug("vote_not_persisted", "a vote is durable before it is given (figure 2)", {
     in: "src/raft/ready_maker.ts",
-    find:
-      "return hardState.term !== this.#hardState.term || hardState.vote !== this.#hardState.vote;",
-    replace: "return hardState.term !== this.#hardState.term;",
+    find: "if (hardState.term !== term || hardState.vote !== vote) return true;",
+    replace: "if (hardState.term !== term) return true;",
   }),
   bug("term_not_persisted", "term and vote survive a crash (figure 2)", {
     in: "src/raft/ready_maker.ts",
-    find:
-      "return hardState.term !== this.#hardState.term || hardState.vote !== this.#hardState.vote;",
-    replace: "return false;",
+    find: "if (hardState.term !== term || hardState.vote !== vote) return true;",
+    replace: "if (term < 0 || vote < 0) return true;",
   }),
   bug("vote_without_log_check", "election restriction (5.4.1)", {
     in: "src/raft/vote.ts",

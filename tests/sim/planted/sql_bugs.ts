@@ -34,12 +34,6 @@ export const SQL_BUGS: readonly PlantedBug[] = [
   bug("sql_prefix_of_a_batch_lost", "a rolled-back transaction takes no others along (rule A4c)", {
     in: "src/state_machine/batch_runner.ts",
     find: "      if (at > committed) {\n        target = at;\n        continue;\n      }\n",
-    replace: "",
-  }),
-  bug("sql_schema_not_forgotten", "plans do not follow a replica's past (rule Q5)", {
-    in: "src/state_machine/batch_runner.ts",
-    find: "    if (session.schemaTouched) {\n      session.schemaTouched = false;\n" +
-      "      this.#host.reloadSchema();\n    }",
-    replace: "    session.schemaTouched = false;",
+    replace: "      if (at > committed) {\n        committed = at;\n        continue;\n      }\n",
   }),
 ].map(inSqlite);
