@@ -258,6 +258,7 @@ export class BatchRunner {
   #undo(): void {
     const { session } = this.#context;
     if (!session.connection.isAutocommit) this.#rollback.run();
+    this.#retries.forget();
     const { foreignKeys } = this.#context.record;
     this.#context.record = { ...this.#committed };
     if (foreignKeys !== this.#committed.foreignKeys) {

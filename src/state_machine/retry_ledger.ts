@@ -75,12 +75,17 @@ const NO_KEYS: KeyRange = {
 export class RetryLedger {
   readonly #context: WriterContext;
   readonly #statements: Statements;
-  /** As `find` left it for `remember`. */
-  #range = NO_KEYS;
+  /** What the tables say, entries of the open transaction included; undefined when that is not known. */
+  #range: KeyRange | undefined;
 
   constructor(context: WriterContext) {
     this.#context = context;
     this.#statements = new Statements(context);
+  }
+
+  /** To be called when a transaction was rolled back. */
+  forget(): void {
+    this.#range = undefined;
   }
 
   /** Whether the command at which `reader` was opened has a name. */
@@ -145,10 +150,10 @@ export class RetryLedger {
       const error = "Idempotency-Key was used before, with another request";
       return { error, code: "key_reused" };
     }
-    this.#range = this.#keyRange();
-    const { count, sizeBytes } = this.#range;
+    this.#range ??= this.#readRange();
+    const { count, sizeBytes, oldestMs } = this.#range;
     const isFull = count >= KEYS_COUNT_MAX || sizeBytes >= KEYS_BYTES_MAX;
-    if (!isFull || this.#isOldestExpired()) return undefined;
+    if (!isFull || this.#isExpired(oldestMs)) return undefined;
     const error = `Cannot take another Idempotency-Key: ${count} are remembered, all in use`;
     return { error, code: "keys_full" };
   }
@@ -156,17 +161,25 @@ export class RetryLedger {
   #rememberKey(reader: CommandReader, entry: KeptEntry): void {
     const { addKey, addKeyAge } = this.#statements;
     const [user, key] = names(reader, entry.bytes);
-    if (this.#isOldestExpired()) this.#expireKeys();
+    const range = this.#range ?? this.#readRange();
+    const { logClockMs } = this.#context.record;
     const sizeBytes = KEY_OVERHEAD_BYTES + user.length + key.length + entry.sizeBytes;
-    const { lastNumber, totalBytes } = this.#range;
     const request = requestHash(reader, entry.bytes);
     addKey.run(user, key, request, entry.index, entry.outcome, entry.text);
-    const { logClockMs } = this.#context.record;
-    const total = totalBytes + sizeBytes;
-    addKeyAge.run(lastNumber + 1, logClockMs, sizeBytes, total, user, key);
+    const lastNumber = range.lastNumber + 1;
+    const totalBytes = range.totalBytes + sizeBytes;
+    addKeyAge.run(lastNumber, logClockMs, sizeBytes, totalBytes, user, key);
+    this.#range = {
+      count: range.count + 1,
+      sizeBytes: range.sizeBytes + sizeBytes,
+      oldestMs: Math.min(range.oldestMs, logClockMs),
+      lastNumber,
+      totalBytes,
+    };
+    if (this.#isExpired(range.oldestMs)) this.#expireKeys();
   }
 
-  #keyRange(): KeyRange {
+  #readRange(): KeyRange {
     const [ends] = this.#statements.keyEnds.rows();
     if (ends === undefined) return NO_KEYS;
     const [first, oldestMs, before, last, total] = ends.map(Number);
@@ -185,16 +198,16 @@ export class RetryLedger {
     };
   }
 
-  #isOldestExpired(): boolean {
-    return this.#range.oldestMs <= this.#context.record.logClockMs - KEY_AGE_MS_MAX;
+  #isExpired(bornMs: number): boolean {
+    return bornMs <= this.#context.record.logClockMs - KEY_AGE_MS_MAX;
   }
 
   /** A few for each that comes: so they go faster than they come, and no entry pays for all. */
   #expireKeys(): void {
     const { oldestKeys, dropKey, dropKeyAge } = this.#statements;
-    const bornMsMax = this.#context.record.logClockMs - KEY_AGE_MS_MAX;
+    this.forget();
     for (const [number, bornMs, user, key] of oldestKeys.rows(KEYS_EXPIRED_AT_ONCE)) {
-      if (Number(bornMs) > bornMsMax) return;
+      if (!this.#isExpired(Number(bornMs))) return;
       dropKey.run(String(user), String(key));
       dropKeyAge.run(Number(number));
     }

@@ -65,8 +65,9 @@ class Setup implements Disposable {
     return this.writer.rows("SELECT count(*) FROM t");
   }
 
-  /** Reads or changes what the writer keeps for itself. */
+  /** Reads or changes what the writer keeps for itself; it begins anew. */
   secretly(sql: string): string {
+    this.reopen();
     using connection = Connection.open(testLibrary(), { path: this.path, mode: "readwrite" });
     setSwitches(connection, { noCheckpointOnClose: true });
     return JSON.stringify(
@@ -268,6 +269,21 @@ Deno.test("a table that is full refuses, by count and by bytes, until the oldest
     test.secretly("UPDATE sqlite_dust_key_age SET clock_ms = clock_ms - 1e9 WHERE number < 2");
     match(test.run(INSERT, keyed("d")), /^\[/);
   }
+});
+
+Deno.test("what was counted in a batch that is rolled back does not count", () => {
+  using test = new Setup();
+  test.run(["CREATE TABLE rb(x UNIQUE ON CONFLICT ROLLBACK)", "INSERT INTO rb VALUES(1)"]);
+  const next = test.writer.nextIndex;
+  test.writer.apply([
+    entry(next, INSERT, keyed("a")),
+    entry(next + 1, ["INSERT INTO rb VALUES(1)"], keyed("b")),
+    entry(next + 2, INSERT, keyed("c")),
+  ]);
+  strictEqual(
+    test.secretly("SELECT number, key FROM sqlite_dust_key_age"),
+    '[[1,"a"],[2,"b"],[3,"c"]]',
+  );
 });
 
 Deno.test("a write without a name touches no table of names", () => {
