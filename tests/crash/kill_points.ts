@@ -5,6 +5,7 @@
  * the kill storm does. First runs without faults count the calls; the points are spread over them.
  *
  *   deno run -A tests/crash/kill_points.ts --rounds 100 --errors 20 --mode ram|disk --seed 1
+ *   ... --call unlinkat    kills at calls of one kind only
  */
 import { parseArgs } from "node:util";
 import { SimEntropy } from "../sim/sim_entropy.ts";
@@ -58,6 +59,8 @@ export interface KillPointOptions {
   /** Points at which a call fails. */
   readonly errors: number;
   readonly seed: number;
+  /** The calls at which the node is killed; all when left out. */
+  readonly calls?: readonly FileCall[];
   readonly onRound?: (point: FaultPoint, counters: KillPointCounters) => void;
 }
 
@@ -114,7 +117,7 @@ class KillPoints {
   }
 
   async run(): Promise<KillPointCounters> {
-    const { rounds, errors, seed } = this.#options;
+    const { rounds, errors, seed, calls = FILE_CALLS } = this.#options;
     // The very first start fills Deno's own caches.
     await this.#count({ isHuge: false });
     const points: RunPoint[] = [];
@@ -126,7 +129,7 @@ class KillPoints {
       };
       const common = { counts, isHuge, entropy: this.#entropy };
       points.push(
-        ...spread({ ...common, calls: FILE_CALLS, number: share(rounds), fault: "SIGKILL" }),
+        ...spread({ ...common, calls, number: share(rounds), fault: "SIGKILL" }),
         ...spread({ ...common, calls: FAILING_CALLS, number: share(errors), fault: "EIO" }),
       );
     }
@@ -317,6 +320,7 @@ if (import.meta.main) {
       errors: { type: "string", default: "20" },
       mode: { type: "string", default: "ram" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      call: { type: "string" },
     },
   });
   const print = (text: string): void => {
@@ -333,6 +337,7 @@ if (import.meta.main) {
     mode,
     rounds: Number(values.rounds),
     errors: Number(values.errors),
+    calls: FILE_CALLS.filter((call) => values.call === undefined || values.call === call),
     seed: Number(values.seed),
     onRound: (point, so) => {
       if (so.rounds % 10 === 0) {

@@ -9,6 +9,8 @@ import { reasonAgainstStrace } from "./tracer.ts";
 
 const KILLS = 3;
 const ERRORS = 1;
+/** Every snapshot deletes a file and its folder. */
+const DELETIONS = 8;
 
 const reason = await reasonAgainstStrace();
 const suffix = reason === undefined ? "" : ` (skipped: ${reason})`;
@@ -22,6 +24,20 @@ async function checkPoints(mode: NodeMode): Promise<void> {
   ok(counters.kills + counters.errorsMet >= 1, text);
   ok(counters.acknowledgedRows > 0, text);
 }
+
+Deno.test({
+  name: `A node that ends while it deletes what a snapshot has replaced starts again${suffix}`,
+  ignore: reason !== undefined,
+  fn: async () => {
+    // What is deleted before the log names what replaces it is missing at the next start (S2). Only a
+    // kill in between shows that, for a millisecond of each snapshot: by chance alone it takes hundreds.
+    const seed = Date.now() % 1_000_000;
+    const options = { rounds: DELETIONS, errors: 0, calls: ["unlinkat"] } as const;
+    const counters = await runKillPoints({ ...options, mode: "ram", seed });
+    const text = JSON.stringify({ seed, ...counters });
+    ok((counters.byCall.unlinkat ?? 0) >= DELETIONS / 2, text);
+  },
+});
 
 for (const mode of ["ram", "disk"] as const) {
   Deno.test({
