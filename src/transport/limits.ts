@@ -43,3 +43,12 @@ export const REFUSED_REDIAL_MS = 5000;
 export const PING_INTERVAL_MS = 1000;
 export const CONTROL_SILENCE_MS_MAX = 3000;
 export const BULK_SILENCE_MS_MAX = 15_000;
+
+/** Streams that one connection may have open to this node. */
+export const GRPC_STREAMS_MAX = 1024;
+
+/** What a connection may have under way before the receiver has read it. */
+export const HTTP2_WINDOW_BYTES = 1024 * 1024;
+
+/** How often the certificates' files are read again: who renewed them waits no longer. */
+export const TLS_RELOAD_INTERVAL_MS = 10_000;
