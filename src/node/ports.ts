@@ -189,6 +189,17 @@ export interface StateMachinePort {
    * the file into a new generation, disk mode only syncs (rule D3). The caller then records the marker.
    */
   snapshot(): Promise<SnapshotOutcome>;
+  /** Copies the state of now into a file of its own, to be sent. @throws {OperatingError} `disk_full`. */
+  exportState?(): Promise<StateExport>;
+  /** Deletes what `exportState` made; what is gone already is fine. */
+  dropExport?(path: string): Promise<void>;
+  /**
+   * Makes a new generation of a file that came whole from a peer, which is moved: verified, durable, not in
+   * use yet (rule S2). @throws {FatalError} when it is not a state of this cluster.
+   */
+  stageFile?(path: string): Promise<SnapshotOutcome>;
+  /** Goes on with a generation that was staged; nothing is applied meanwhile, and reads wait. */
+  activateGeneration?(generation: number): Promise<void>;
   /** After the marker is durable: generations before this one may go. A newer one may be on its way in. */
   releaseGenerations(generation: number): Promise<void>;
   /** Facts for /status and /metrics. */
@@ -204,6 +215,12 @@ export type QueryOutcome =
 
 export interface SnapshotOutcome extends AppliedState {
   readonly generation: number;
+}
+
+/** A copy of the state in a file: a state of one point in time, complete in itself. */
+export interface StateExport extends AppliedState {
+  readonly path: string;
+  readonly sizeBytes: number;
 }
 
 /** Facts that only the threads know. Sizes in bytes. */

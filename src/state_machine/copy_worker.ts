@@ -1,22 +1,36 @@
 /**
- * A thread for one copy of the state (rules Q15, S1): copying and its fsyncs must not hold up the
- * writer or a reader. One request, one reply, and the thread has ended.
+ * A thread for one copy of the state, or one look at a copy that came from elsewhere (rules Q15, S1):
+ * copying, checks and their fsyncs must not hold up the writer or a reader. One request, one reply, and
+ * the thread has ended.
  */
 import { entryChainText } from "../base/entry_chain.ts";
 import { encodeMemberTable } from "../command/member_table.ts";
-import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
+import { Connection } from "../sqlite/connection.ts";
 import { SqliteError } from "../sqlite/errors.ts";
+import type { Library } from "../sqlite/library.ts";
+import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
 import { checkDatabase } from "./database_check.ts";
-import { prepareGeneration, removeGeneration, syncGeneration } from "./state_folders.ts";
+import {
+  type GenerationPlace,
+  prepareGeneration,
+  removeGeneration,
+  removeUnused,
+  syncGeneration,
+} from "./state_folders.ts";
 import { copyState } from "./state_file.ts";
+import { readState, type StateIdentity, type StateRecord } from "./state_record.ts";
 
-/** What to copy where. */
-export interface CopyRequest {
-  readonly library: LibraryLocation;
-  readonly from: string;
-  readonly dataDirectory: string;
-  readonly generation: number;
-}
+/** What to do. */
+export type CopyRequest = { readonly library: LibraryLocation; readonly from: string } & CopyTarget;
+
+/** Where a copy goes. */
+export type CopyTarget =
+  /** A new generation: checked, durable. */
+  | ({ readonly to: "generation" } & GenerationPlace)
+  /** A file to be sent, or a live file that need not survive a power cut. It must not exist. */
+  | { readonly to: "file"; readonly path: string; readonly isDurable: boolean }
+  /** Nowhere: `from` is a generation's file that came from elsewhere, to be checked and synced. */
+  | ({ readonly to: "nowhere" } & GenerationPlace);
 
 /** What came of it. */
 export type CopyReply =
@@ -27,18 +41,18 @@ export type CopyReply =
     readonly entryChain: string;
     readonly configuration: Uint8Array;
     readonly members: Uint8Array;
+    readonly clusterId: Uint8Array;
   }
   | { readonly kind: "disk_full"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string };
 
-function copy(request: CopyRequest): CopyReply {
-  const { dataDirectory, generation, from } = request;
-  const to = prepareGeneration({ dataDirectory, generation });
-  const library = openLibrary(request.library);
-  const { record, identity } = copyState(library, { from, to, isDurable: true });
-  // The log's entries will go on the strength of this copy.
-  checkDatabase(library, { path: to, origin: "state" });
-  syncGeneration({ dataDirectory, generation });
+interface State {
+  readonly record: StateRecord;
+  readonly identity: StateIdentity;
+}
+
+function carryOut(request: CopyRequest): CopyReply {
+  const { record, identity } = run(openLibrary(request.library), request);
   return {
     kind: "copied",
     index: record.appliedIndex,
@@ -46,12 +60,41 @@ function copy(request: CopyRequest): CopyReply {
     entryChain: entryChainText(record.entryChain),
     configuration: identity.configuration,
     members: encodeMemberTable(identity.members),
+    clusterId: identity.clusterId,
   };
+}
+
+function run(library: Library, request: CopyRequest): State {
+  const { from } = request;
+  switch (request.to) {
+    case "generation": {
+      const to = prepareGeneration(request);
+      const state = copyState(library, { from, to, isDurable: true });
+      // The log's entries will go on the strength of this copy.
+      checkDatabase(library, { path: to, origin: "state" });
+      syncGeneration(request);
+      return state;
+    }
+    case "file":
+      return copyState(library, { from, to: request.path, isDurable: request.isDurable });
+    case "nowhere": {
+      checkDatabase(library, { path: from, origin: "state" });
+      const state = stateOf(library, from);
+      syncGeneration(request);
+      return state;
+    }
+  }
+}
+
+function stateOf(library: Library, path: string): State {
+  using connection = Connection.open(library, { path, mode: "readwrite", noFollow: true });
+  return readState(connection);
 }
 
 /** What there is of the copy goes: on a full disk it would take the last room. */
 function failure(request: CopyRequest, error: unknown): CopyReply {
-  removeGeneration(request);
+  if (request.to === "file") removeUnused(request.path);
+  else removeGeneration(request);
   const message = error instanceof Error ? error.message : String(error);
   return { kind: isFull(error) ? "disk_full" : "failed", message };
 }
@@ -65,7 +108,7 @@ function isFull(error: unknown): boolean {
 self.onmessage = (event: MessageEvent<CopyRequest>) => {
   let reply: CopyReply;
   try {
-    reply = copy(event.data);
+    reply = carryOut(event.data);
   } catch (error) {
     reply = failure(event.data, error);
   }

@@ -16,7 +16,7 @@ import type { FolderHold } from "../os/deno_folder_hold.ts";
 import { Connection } from "../sqlite/connection.ts";
 import { SqliteError } from "../sqlite/errors.ts";
 import type { Library } from "../sqlite/library.ts";
-import { findLibrary } from "../sqlite/loader.ts";
+import { findLibrary, type LibraryLocation } from "../sqlite/loader.ts";
 import { setSwitches } from "../sqlite/settings.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { BALLAST_BYTES, FREE_BYTES_MIN, RAM_GROWTH_FACTOR, SWEEP_MS_MAX } from "./limits.ts";
@@ -27,6 +27,7 @@ import {
   ramFolder,
   sweepRamFolders,
 } from "./ram_folders.ts";
+import { copyOnThread } from "./copy_thread.ts";
 import { freeBytesOf } from "./room_keeper.ts";
 import { copyState } from "./state_file.ts";
 import {
@@ -37,6 +38,7 @@ import {
   keepGeneration,
   livePath,
   makeLiveFolder,
+  removeTransfers,
   requireFile,
   writeLiveIdentity,
 } from "./state_folders.ts";
@@ -84,8 +86,9 @@ export async function openStateMachine(options: OpenOptions): Promise<StateMachi
   await sweep(options);
   const found = options.mode === "disk"
     ? { path: copy, isRam: false, hold: undefined, durableIndex: 0 }
-    : await openRam(options, { library, copy, copyBytes });
+    : await openRam(options, { library, location, copy, copyBytes });
   keepGeneration({ dataDirectory, generation });
+  removeTransfers(dataDirectory);
   const { record, identity } = peek(library, found.path);
   if (!isEqual(identity.clusterId, options.identity.clusterId)) {
     throw new FatalError(65, `Cannot start: ${found.path} belongs to another cluster`);
@@ -117,6 +120,7 @@ export async function openStateMachine(options: OpenOptions): Promise<StateMachi
 
 interface RamParts {
   readonly library: Library;
+  readonly location: LibraryLocation;
   /** The generation's durable copy. */
   readonly copy: string;
   readonly copyBytes: number;
@@ -125,13 +129,22 @@ interface RamParts {
 async function openRam(
   options: OpenOptions,
   parts: RamParts,
-): Promise<Pick<LiveState, "path" | "isRam" | "hold" | "durableIndex">> {
-  const { logger } = options;
+): Promise<Pick<LiveState, "path" | "isRam" | "hold" | "durableIndex" | "renew">> {
+  const { logger, dataDirectory } = options;
   const owner = ownerText({ ...options.identity, dataDirectory: options.dataDirectory });
   const durableIndex = peek(parts.library, parts.copy).record.appliedIndex;
   const folder = await chooseFolder(options, parts);
   const path = livePath(folder.path);
-  const place = { path, isRam: folder.hold !== undefined, hold: folder.hold, durableIndex };
+  const isRam = folder.hold !== undefined;
+  const renew = async (generation: number): Promise<void> => {
+    if (isRam) await prepareRamFolder(folder.path, owner);
+    else makeLiveFolder(folder.path);
+    const from = generationPath({ dataDirectory, generation });
+    const { location: library } = parts;
+    await copyOnThread({ library, from, to: "file", path, isDurable: false });
+    if (isRam) writeLiveIdentity(folder.path, owner);
+  };
+  const place = { path, isRam, hold: folder.hold, durableIndex, renew };
   if (place.isRam && isLiveFolderOf(folder.path, owner)) {
     const state = tryPeek(parts.library, path);
     const isUsable = state !== undefined && state.index >= durableIndex &&

@@ -6,6 +6,8 @@
  *   RAM_DIR/dust-HASH/db.sqlite           RAM mode: the live file (ram_folders.ts)
  *   RAM_DIR/dust-HASH/identity            whose it is (rule S4: never in the replicated tables)
  *   DATA_DIR/state/live/db.sqlite         RAM mode without tmpfs: rebuilt at each start
+ *   DATA_DIR/state/outgoing/INDEX.sqlite  a copy on its way to another node
+ *   DATA_DIR/state/incoming/              what comes from another node, until it is whole
  */
 import {
   closeSync,
@@ -16,6 +18,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -26,6 +29,8 @@ import { joinPath } from "../os/file_system.ts";
 
 const FILE_NAME = "db.sqlite";
 const LIVE_NAME = "live";
+const OUTGOING_NAME = "outgoing";
+const INCOMING_NAME = "incoming";
 const PRIVATE_MODE = 0o700;
 const GENERATION_PATTERN = /^[1-9]\d{0,15}$/;
 
@@ -62,6 +67,39 @@ export function prepareGeneration(place: GenerationPlace): string {
 /** Removes what an unfinished try has left of a generation. */
 export function removeGeneration(place: GenerationPlace): void {
   rmSync(generationFolder(place), { recursive: true, force: true });
+}
+
+/** Where the copy of entry `index` lies while it is sent to others; its folder is made. */
+export function outgoingPath(dataDirectory: string, index: number): string {
+  const folder = joinPath(stateFolder(dataDirectory), OUTGOING_NAME);
+  mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
+  const path = joinPath(folder, `${index}.sqlite`);
+  rmSync(path, { force: true });
+  return path;
+}
+
+/** Where what comes from others is kept until it is whole. */
+export function incomingFolder(dataDirectory: string): string {
+  return joinPath(stateFolder(dataDirectory), INCOMING_NAME);
+}
+
+/** Removes a file that is in no use; one that is gone is fine. */
+export function removeUnused(path: string): void {
+  rmSync(path, { force: true });
+}
+
+/** For a start: nobody goes on with what an earlier process sent or received. */
+export function removeTransfers(dataDirectory: string): void {
+  for (const name of [OUTGOING_NAME, INCOMING_NAME]) {
+    rmSync(joinPath(stateFolder(dataDirectory), name), { recursive: true, force: true });
+  }
+}
+
+/** Makes a generation of a file that came whole; it is moved. @returns its path. */
+export function adoptFile(from: string, place: GenerationPlace): string {
+  const path = prepareGeneration(place);
+  renameSync(from, path);
+  return path;
 }
 
 /** Makes the names of a generation durable; its file's content is SQLite's to sync. */

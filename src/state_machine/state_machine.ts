@@ -5,7 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
-import { FatalError, OperatingError } from "../base/errors.ts";
+import { OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, term } from "../base/ids.ts";
 import { APPLY_BATCH_BYTES_MAX } from "../base/limits.ts";
 import type { QueryRequest, RequestBody } from "../command/request.ts";
@@ -15,6 +15,7 @@ import type {
   ApplyOutcome,
   QueryOutcome,
   SnapshotOutcome,
+  StateExport,
   StateMachinePort,
   StateMachineStats,
 } from "../node/ports.ts";
@@ -23,11 +24,19 @@ import type { FolderHold } from "../os/deno_folder_hold.ts";
 import type { Library } from "../sqlite/library.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
 import { packBatch, packLargeEntry } from "./apply_batch.ts";
-import type { CopyReply, CopyRequest } from "./copy_worker.ts";
+import { type CopiedState, copyOnThread } from "./copy_thread.ts";
+import type { CopyTarget } from "./copy_worker.ts";
 import { ROOM_LOOK_MS } from "./limits.ts";
 import { ReadGate } from "./read_gate.ts";
 import { ReaderPool } from "./reader_pool.ts";
-import { removeOlderGenerations } from "./state_folders.ts";
+import {
+  adoptFile,
+  generationPath,
+  outgoingPath,
+  removeOlderGenerations,
+  removeUnused,
+  requireFile,
+} from "./state_folders.ts";
 import { unpackAnswers, type WriterReply, type WriterState } from "./writer_messages.ts";
 import { startWriterWorker, WriterThread } from "./writer_thread.ts";
 
@@ -47,6 +56,8 @@ export interface LiveState {
   /** RAM mode: the index that generation's copy holds. Disk mode: 0, it is synced when opened. */
   readonly durableIndex: number;
   readonly foreignKeys: boolean;
+  /** RAM mode: puts a generation's copy in place of the live file, which nobody has open. */
+  readonly renew?: ((generation: number) => Promise<void>) | undefined;
 }
 
 /** How to run it. */
@@ -66,11 +77,18 @@ const BUDGET_REASON = "statement was ended: it needs more steps than any write m
 /** See the file's header. Made by `openStateMachine`. */
 export class StateMachine implements StateMachinePort {
   readonly #options: StateMachineOptions;
-  readonly #writer: WriterThread;
-  readonly #pool: ReaderPool;
+  #live: LiveState;
+  #writer: WriterThread;
+  #pool: ReaderPool;
   #applied: AppliedState;
   #durableIndex: LogIndex;
+  /** The newest durable one that this state is, or has been copied to. */
   #generation: number;
+  #lastGeneration: number;
+  /** While another generation takes the place of this one: until it has. */
+  #switching: Promise<void> | undefined;
+  /** The copies that are being made of the live file. */
+  readonly #copying = new Set<Promise<unknown>>();
   #parkedTimeoutMs = 0;
   /** The last of the batches that are being packed in pieces or wait for such. */
   #packing: Promise<void> | undefined;
@@ -79,15 +97,13 @@ export class StateMachine implements StateMachinePort {
   #isClosed = false;
 
   /** Use `StateMachine.start`. */
-  constructor(options: StateMachineOptions, parts: {
-    readonly writer: WriterThread;
-    readonly pool: ReaderPool;
-    readonly state: WriterState;
-  }) {
+  constructor(options: StateMachineOptions, parts: Threads) {
     this.#options = options;
+    this.#live = options.live;
     this.#writer = parts.writer;
     this.#pool = parts.pool;
     this.#generation = options.live.generation;
+    this.#lastGeneration = options.live.generation;
     this.#durableIndex = logIndex(options.live.durableIndex);
     const { configuration, members } = parts.state;
     assert(configuration !== undefined && members !== undefined, "StateMachine: no configuration");
@@ -96,31 +112,8 @@ export class StateMachine implements StateMachinePort {
 
   /** Starts the threads on a live file. */
   static async start(options: StateMachineOptions): Promise<StateMachine> {
-    const { live, readers, clock, onFatal } = options;
-    const { library, location, path, foreignKeys } = live;
-    const gate = ReadGate.allocate();
-    const pool = new ReaderPool({
-      setup: { library, location, path, foreignKeys, gate },
-      readers,
-      clock,
-      onFatal,
-    });
-    const writer = new WriterThread(options.writer ?? startWriterWorker(), {
-      onReadersInTheWay: () => pool.interruptOldest(),
-      onFatal,
-    });
-    const synchronous = live.mode === "disk" ? "normal" as const : "off" as const;
-    const { isRam } = live;
-    const { state } = await writer.ask("opened", (id) => ({
-      kind: "open",
-      id,
-      library: location,
-      path,
-      synchronous,
-      isRam,
-      gate,
-    }));
-    const machine = new StateMachine(options, { writer, pool, state });
+    const { live, writer = startWriterWorker() } = options;
+    const machine = new StateMachine(options, await startThreads({ ...options, writer }));
     // On a full disk the node starts all the same: it can be read.
     if (live.mode === "disk") await machine.#maybeSync();
     return machine;
@@ -134,12 +127,9 @@ export class StateMachine implements StateMachinePort {
     return this.#durableIndex;
   }
 
-  /**
-   * False while a live file in memory has little room left: new writes must be refused (rule A3). On a
-   * disk others give room back, and the last of it may be used.
-   */
+  /** False while the live file has little room left to grow: new writes must be refused (rule A3). */
   get hasRoom(): boolean {
-    return this.#hasRoom || !this.#options.live.isRam;
+    return this.#hasRoom;
   }
 
   async apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome> {
@@ -205,6 +195,7 @@ export class StateMachine implements StateMachinePort {
     request: QueryRequest,
     options: { readonly unified: boolean },
   ): Promise<QueryOutcome> {
+    if (this.#switching !== undefined) await this.#switching;
     return await this.#pool.query(request, options);
   }
 
@@ -218,22 +209,93 @@ export class StateMachine implements StateMachinePort {
     readonly rows: boolean;
     readonly timeoutMs: number;
   }): Promise<Uint8Array | undefined> {
+    if (this.#switching !== undefined) await this.#switching;
     return await this.#pool.encode(options);
   }
 
   async snapshot(): Promise<SnapshotOutcome> {
-    const { live } = this.#options;
+    const live = this.#live;
     if (live.mode === "disk") {
       const applied = this.#applied;
       if (await this.#maybeSync()) return { ...applied, generation: this.#generation };
       throw new OperatingError("disk_full", "Cannot sync the state: the disk is full");
     }
-    const generation = this.#generation + 1;
-    const { location: library, path: from, dataDirectory } = live;
-    const copied = await copyOnThread({ library, from, dataDirectory, generation });
-    this.#generation = generation;
-    this.#durableIndex = logIndex(copied.index);
+    const generation = ++this.#lastGeneration;
+    const copied = await this.#copy({
+      to: "generation",
+      dataDirectory: live.dataDirectory,
+      generation,
+    });
+    // Another generation may have come from a peer meanwhile, which is ahead of this copy.
+    if (copied.index >= this.#durableIndex) {
+      this.#generation = generation;
+      this.#durableIndex = logIndex(copied.index);
+    }
     return { ...appliedState(copied, copied), generation };
+  }
+
+  async exportState(): Promise<StateExport> {
+    const path = outgoingPath(this.#live.dataDirectory, this.#applied.index);
+    const copied = await this.#copy({ to: "file", path, isDurable: true });
+    return { ...appliedState(copied, copied), path, sizeBytes: requireFile(path) };
+  }
+
+  dropExport(path: string): Promise<void> {
+    return Promise.resolve().then(() => removeUnused(path));
+  }
+
+  async stageFile(path: string): Promise<SnapshotOutcome> {
+    const { dataDirectory, location: library } = this.#live;
+    const place = { dataDirectory, generation: ++this.#lastGeneration };
+    const from = adoptFile(path, place);
+    const staged = await copyOnThread({ library, from, to: "nowhere", ...place });
+    return { ...appliedState(staged, staged), generation: place.generation };
+  }
+
+  async activateGeneration(generation: number): Promise<void> {
+    const switching = this.#activate(generation);
+    this.#switching = switching;
+    await switching;
+    this.#switching = undefined;
+  }
+
+  async #activate(generation: number): Promise<void> {
+    await Promise.allSettled(this.#copying);
+    await this.#pool.close();
+    await this.#writer.ask("closed", (id) => ({ kind: "close", id }));
+    this.#writer.end();
+    const { renew, dataDirectory } = this.#live;
+    await renew?.(generation);
+    const path = renew === undefined
+      ? generationPath({ dataDirectory, generation })
+      : this.#live.path;
+    this.#live = { ...this.#live, path, generation };
+    const { writer, pool, state } = await startThreads({
+      ...this.#options,
+      live: this.#live,
+      writer: startWriterWorker(),
+    });
+    this.#writer = writer;
+    this.#pool = pool;
+    this.#generation = generation;
+    this.#applied = appliedState(state, {
+      configuration: state.configuration ?? this.#applied.configuration,
+      members: state.members ?? this.#applied.members,
+    });
+    this.#durableIndex = this.#applied.index;
+  }
+
+  /** Copies the live file, which stays while that goes on. */
+  async #copy(target: CopyTarget): Promise<CopiedState> {
+    await this.#switching;
+    const { location: library, path: from } = this.#live;
+    const copy = copyOnThread({ library, from, ...target });
+    this.#copying.add(copy);
+    try {
+      return await copy;
+    } finally {
+      this.#copying.delete(copy);
+    }
   }
 
   releaseGenerations(generation: number): Promise<void> {
@@ -242,7 +304,8 @@ export class StateMachine implements StateMachinePort {
   }
 
   async stats(): Promise<StateMachineStats> {
-    const { live } = this.#options;
+    await this.#switching;
+    const live = this.#live;
     const { stats } = await this.#writer.ask("stats", (id) => ({ kind: "stats", id }));
     this.#hasRoom = stats.hasRoom;
     this.#watchRoom();
@@ -263,6 +326,7 @@ export class StateMachine implements StateMachinePort {
 
   async close(): Promise<void> {
     this.#endWatch();
+    await this.#switching;
     await this.#pool.close();
     await this.#writer.ask("closed", (id) => ({ kind: "close", id }));
     this.#writer.end();
@@ -309,6 +373,31 @@ export class StateMachine implements StateMachinePort {
   }
 }
 
+/** The threads of a live file, started. */
+interface Threads {
+  readonly writer: WriterThread;
+  readonly pool: ReaderPool;
+  readonly state: WriterState;
+}
+
+async function startThreads(
+  options: StateMachineOptions & { readonly writer: Worker },
+): Promise<Threads> {
+  const { live, readers, clock, onFatal } = options;
+  const { library, location, path, foreignKeys, isRam } = live;
+  const gate = ReadGate.allocate();
+  const setup = { library, location, path, foreignKeys, gate };
+  const pool = new ReaderPool({ setup, readers, clock, onFatal });
+  const writer = new WriterThread(options.writer, {
+    onReadersInTheWay: () => pool.interruptOldest(),
+    onFatal,
+  });
+  const synchronous = live.mode === "disk" ? "normal" as const : "off" as const;
+  const opening = { kind: "open", library: location, path, synchronous, isRam, gate } as const;
+  const { state } = await writer.ask("opened", (id) => ({ ...opening, id }));
+  return { writer, pool, state };
+}
+
 function appliedState(
   state: { readonly index: number; readonly term: number; readonly entryChain: string },
   cluster: Pick<AppliedState, "configuration" | "members">,
@@ -320,32 +409,6 @@ function appliedState(
     configuration: cluster.configuration,
     members: cluster.members,
   };
-}
-
-/** @throws {OperatingError} `disk_full`: nothing has changed. @throws {FatalError} */
-async function copyOnThread(
-  request: CopyRequest,
-): Promise<Extract<CopyReply, { readonly kind: "copied" }>> {
-  const { promise, resolve, reject } = Promise.withResolvers<CopyReply>();
-  const worker = new Worker(new URL("./copy_worker.ts", import.meta.url), {
-    type: "module",
-    name: "dust-copy",
-  });
-  worker.onmessage = ({ data }: MessageEvent<CopyReply>) => resolve(data);
-  worker.onerror = (event) => {
-    event.preventDefault();
-    reject(new FatalError(74, `The copying thread has ended: ${event.message}`));
-  };
-  worker.postMessage(request);
-  const reply = await promise;
-  switch (reply.kind) {
-    case "copied":
-      return reply;
-    case "disk_full":
-      throw new OperatingError("disk_full", `Cannot copy the state: ${reply.message}`);
-    case "failed":
-      throw new FatalError(74, `Cannot copy the state: ${reply.message}`);
-  }
 }
 
 function versionText(versionNumber: number): string {

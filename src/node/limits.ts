@@ -1,0 +1,40 @@
+/**
+ * Bounds of the node's room that belong to the cluster: members, forwarding, hand-over. Bounds that other
+ * rooms must agree on stand in base/limits.ts.
+ */
+
+/** Members of one cluster, learners included. */
+export const MEMBERS_MAX = 99;
+
+/** Changes of the members that wait for their turn. */
+export const MEMBER_CHANGES_WAITING_MAX = 64;
+
+/** How often the leader looks for learners to promote and members to reap. Milliseconds. */
+export const LOOK_MS = 100;
+
+/** A learner so many entries behind the commit index has caught up: they take it less than a heartbeat. */
+export const PROMOTION_LAG_ENTRIES_MAX = 1024;
+
+/** How long a hand-over may take; the engine itself gives up after an election timeout. */
+export const TRANSFER_MS_MAX = 1_500;
+
+/** How long a request waits for a leader to be elected before it is told that there is none. */
+export const LEADER_WAIT_MS_MAX = 2_500;
+
+/** Between two attempts to forward a request that was refused because the leader had just changed. */
+export const FORWARD_RETRY_MS = 20;
+
+/** How often a request may be passed on (fault N15). */
+export const FORWARD_HOPS_MAX = 3;
+
+/** Forwarded writes of this node without an answer; the state keeps answers for so many (rule X1). */
+export const FORWARDED_WRITES_MAX = 16_384;
+
+/** Evidence of a leader's end was false: not believed again for so long (rule E2). Milliseconds. */
+export const FALSE_EVIDENCE_MS = 30_000;
+
+/** Rule E2: steps and chance of the first pre-vote on evidence, and of the next ones. Milliseconds. */
+export const EVIDENCE_RANK_MS = 100;
+export const EVIDENCE_SPREAD_MS = 50;
+export const EVIDENCE_RETRY_MS = 100;
+export const EVIDENCE_RETRY_SPREAD_MS = 200;
