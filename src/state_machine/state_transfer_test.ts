@@ -18,6 +18,8 @@ import { CLUSTER_ID, CONFIGURATION, entry } from "./testing.ts";
 
 type Mode = "ram" | "disk";
 
+const IS_OWN = true;
+
 async function openNode(folder: string, mode: Mode, generation = 1): Promise<StateMachine> {
   const dataDirectory = join(folder, "data");
   const ramDirectory = join(folder, "ram");
@@ -55,7 +57,7 @@ async function openNode(folder: string, mode: Mode, generation = 1): Promise<Sta
     }),
     identity: { clusterId: CLUSTER_ID, incarnation: CLUSTER_ID },
     generation,
-    verifyHistory: () => Promise.resolve(true),
+    verifyHistory: () => Promise.resolve(IS_OWN),
     onFatal: (error) => {
       throw error;
     },
