@@ -1,0 +1,97 @@
+/**
+ * What waits to be sent on one stream: messages in order, bounded by count and bytes, handed out as packets
+ * that hold as many as are there. The payloads of a large append follow it piece by piece, each a packet.
+ * Invariant: `bytes` and `messages` count what `next` has not begun to hand out; a message that was begun
+ * is finished before the next one.
+ */
+import type { Message } from "../raft/message.ts";
+import type { Message as WireMessage, Packet } from "./generated/dust.ts";
+import { MESSAGE_OVERHEAD_BYTES, PACKET_BYTES, QUEUE_MESSAGES_MAX } from "./limits.ts";
+import { isDetached, payloadBytes, toWire } from "./message_codec.ts";
+import { cutPayloads } from "./payload_pieces.ts";
+
+const NO_BYTES = new Uint8Array(0);
+
+/** A packet that says nothing yet. */
+export function emptyPacket(): Packet {
+  return { hello: undefined, messages: [], payload: NO_BYTES, ping: 0, pong: 0, checksum: 0 };
+}
+
+/** One stream's queue. */
+export class OutboundQueue {
+  readonly #bytesMax: number;
+  #waiting: Message[] = [];
+  #bytes = 0;
+  #pieces: Iterator<Uint8Array> | undefined;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Messages that wait. */
+  get messages(): number {
+    return this.#waiting.length;
+  }
+
+  /** What they take, payloads included. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes a message, or refuses it when there is no room; the first always finds some. */
+  push(message: Message): boolean {
+    const size = sizeOf(message);
+    const isFull = this.messages >= QUEUE_MESSAGES_MAX ||
+      (this.#bytes > 0 && this.#bytes + size > this.#bytesMax);
+    if (isFull) return false;
+    this.#waiting.push(message);
+    this.#bytes += size;
+    return true;
+  }
+
+  /** What to send next, or undefined when nothing waits. */
+  next(): Packet | undefined {
+    const piece = this.#pieces?.next();
+    if (piece !== undefined && !piece.done) return { ...emptyPacket(), payload: piece.value };
+    this.#pieces = undefined;
+    const messages: WireMessage[] = [];
+    let bytes = 0;
+    for (;;) {
+      const message = this.#waiting[0];
+      if (message === undefined) break;
+      const size = sizeOf(message);
+      const isLarge = isDetached(message);
+      if (messages.length > 0 && !isLarge && bytes + size > PACKET_BYTES) break;
+      this.#waiting.shift();
+      this.#bytes -= size;
+      bytes += size;
+      messages.push(toWire(message));
+      if (isLarge) {
+        this.#pieces = cutPayloads(payloadsOf(message));
+        break;
+      }
+    }
+    return messages.length === 0 ? undefined : { ...emptyPacket(), messages };
+  }
+
+  /** Forgets everything. @returns how many messages that were, one that was begun included. */
+  clear(): number {
+    const count = this.messages + (this.#pieces === undefined ? 0 : 1);
+    this.#waiting = [];
+    this.#bytes = 0;
+    this.#pieces = undefined;
+    return count;
+  }
+}
+
+function sizeOf(message: Message): number {
+  const entries = message.kind === "append" || message.kind === "propose"
+    ? message.entries.length
+    : 0;
+  return payloadBytes(message) + (1 + entries) * MESSAGE_OVERHEAD_BYTES;
+}
+
+function payloadsOf(message: Message): Uint8Array[] {
+  if (message.kind !== "append" && message.kind !== "propose") return [];
+  return message.entries.map(({ payload }) => payload).filter((payload) => payload !== undefined);
+}
