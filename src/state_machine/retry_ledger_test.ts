@@ -243,7 +243,7 @@ Deno.test("a table that is full refuses, by count and by bytes, until the oldest
   const changes = [
     [
       `UPDATE sqlite_dust_key_age SET number = number - ${KEYS_COUNT_MAX - 3} WHERE number = 1`,
-      `UPDATE sqlite_dust_key_age SET number = number - 1 WHERE number < 1`,
+      "SELECT 'with the third it is full'",
     ],
     [
       `UPDATE sqlite_dust_key_age SET total_bytes = ${KEYS_BYTES_MAX - 1} WHERE number = 2`,
