@@ -108,9 +108,17 @@ export class SqlSession {
   /** Set when a statement that may change the schema was compiled, even in vain; cleared by its reader. */
   schemaTouched = false;
 
-  constructor(connection: Connection, options: { readonly isWriter: boolean }) {
+  constructor(
+    connection: Connection,
+    options: {
+      readonly isWriter: boolean;
+      /** STATEMENTS_CACHED_MAX unless told. */
+      readonly statementsCachedMax?: number | undefined;
+    },
+  ) {
     this.connection = connection;
-    this.cache = new StatementCache(connection, STATEMENTS_CACHED_MAX);
+    const { statementsCachedMax = STATEMENTS_CACHED_MAX } = options;
+    this.cache = new StatementCache(connection, statementsCachedMax);
     this.authorizer = new SqlAuthorizer(connection, options);
   }
 

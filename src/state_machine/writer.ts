@@ -40,6 +40,8 @@ export interface WriterOptions {
   readonly nowMs: () => number;
   /** Blocks the thread for so long. */
   readonly sleepMs: (durationMs: number) => void;
+  /** How many prepared statements are kept, which no result may depend on; undefined for the usual. */
+  readonly statementsCachedMax?: number;
 }
 
 /** The name of the clock's VFS must be free in the whole process. */
@@ -80,7 +82,10 @@ export class Writer implements Disposable {
       random: this.#random,
       totalChanges: () => this.connection.totalChanges - this.#context.totalChangesBefore,
     });
-    this.#session = new SqlSession(this.connection, { isWriter: true });
+    this.#session = new SqlSession(this.connection, {
+      isWriter: true,
+      statementsCachedMax: options.statementsCachedMax,
+    });
     this.#context = new WriterContext({
       session: this.#session,
       savepoints: new Savepoints(this.#session),
