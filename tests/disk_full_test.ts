@@ -22,6 +22,7 @@ const VALUE_CHARACTERS = 20_000;
 /** A write that is in the log's queue when the disk fills waits for its turn: nobody knows how it ends. */
 const ANSWER_MS_MAX = 1_000;
 const RESUME_MS_MAX = 10_000;
+const WRITERS = 48;
 
 /** A test where disks can be made; says why not where they cannot. */
 function diskTest(name: string, body: () => Promise<void>): void {
@@ -102,7 +103,7 @@ class Sent {
     strictEqual(new Set(found).size, found.length, `${context}: a row is there twice`);
     deepStrictEqual(
       found.filter((id) => this.acknowledged.has(id)),
-      [...this.acknowledged],
+      [...this.acknowledged].sort((left, right) => left - right),
       context,
     );
   }
@@ -178,6 +179,30 @@ for (const mode of ["disk", "ram"] as const) {
     },
   );
 }
+
+diskTest(
+  "Writes that are under way when the disk fills are answered soon, on disk (A3)",
+  async () => {
+    await using disk = await LoopDisk.make(32);
+    const site = await makeCrashSite({ mode: "disk", flags: ["--raft-snap-int", "100ms"] });
+    const place = { ...site, dataDirectory: `${disk.path}/data` };
+    const sent = new Sent(place.address);
+    const node = await startReady(place);
+    try {
+      const create = '["CREATE TABLE t(id INTEGER PRIMARY KEY, value TEXT)"]';
+      strictEqual((await ask(place.address, { path: "/db/execute", body: create }))?.status, 200);
+      // `write` tells what took longer than a second from what was answered.
+      const writers = Array.from({ length: WRITERS }, () => sent.writeUntilFull());
+      await Promise.all(writers);
+      strictEqual(sent.unknown.size, 0, `${sent.unknown.size} writes had to wait`);
+      ok(sent.refusals >= WRITERS);
+      await sent.compare("full");
+    } finally {
+      await node.kill();
+      await removeCrashSite(site);
+    }
+  },
+);
 
 diskTest(
   "A full file system under the state of RAM mode refuses writes and loses nothing",

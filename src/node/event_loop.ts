@@ -322,6 +322,11 @@ export class EventLoop {
     this.#raft.tick();
     const nowMs = this.#clock.monotonicMs();
     this.proposals.expire(nowMs);
+    if (this.appendQueue.isDiskFull || this.applyQueue.isDiskFull) {
+      this.proposals.refuseQueued(
+        new OperatingError("disk_full", "Cannot accept write: the disk is full"),
+      );
+    }
     this.applyQueue.lookAgain();
     this.#listener.onTick(nowMs);
   }

@@ -360,6 +360,19 @@ Deno.test("Node.assertWritable() refuses while the state has no room, and accept
   deepStrictEqual(stateMachine.entries.map(({ index }) => index), [2, 3]);
 });
 
+Deno.test("Node refuses what waits for its turn in a log without room, and what is in it gets its result (A3)", async () => {
+  const { node, log, clock } = await startReady();
+  log.isFull = true;
+  const proposed = fateOf(node.write(writePayload(), 0));
+  await settle();
+  const queued = fateOf(node.write(writePayload(), 0));
+  await pass(clock, 2 * TICK_MS);
+  deepStrictEqual([proposed, queued], [[], ["disk_full"]]);
+  log.isFull = false;
+  await pass(clock, 300);
+  deepStrictEqual([proposed, log.lastIndex], [["done"], 3]);
+});
+
 Deno.test("Node.assertWritable() refuses while there is little room, before a write finds none (A3)", async () => {
   const { node, stateMachine } = await startReady();
   stateMachine.hasRoom = false;

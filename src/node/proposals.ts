@@ -118,6 +118,14 @@ export class Proposals {
     }
   }
 
+  /** Refuses what is queued, but for what all others wait for. */
+  refuseQueued(error: OperatingError): void {
+    const refused = this.#queue.filter(({ isUrgent }) => isUrgent !== true);
+    if (refused.length === 0) return;
+    this.#queue = this.#queue.filter(({ isUrgent }) => isUrgent === true);
+    this.refuse(refused, error);
+  }
+
   /** Refuses what is queued; what is in the log already gets `unknown`. */
   abandon(options: { readonly refused: OperatingError; readonly unknown: string }): void {
     const queued = this.#queue;

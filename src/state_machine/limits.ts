@@ -105,8 +105,12 @@ export const WAL_GATE_BYTES = 64 * 1024 * 1024;
 /** How long reads may hold up that emptying before they are interrupted. */
 export const WAL_GATE_MS_MAX = 2_000;
 
-/** Free bytes below which new writes are refused before they are proposed (rule A3). */
+/**
+ * Free bytes below which new writes are refused before they are proposed (rule A3): those under way find
+ * room. Of a small disk the share, if that is less.
+ */
 export const FREE_BYTES_MIN = 32 * 1024 * 1024;
+export const FREE_SHARE_MIN = 1 / 8;
 
 /** How often the room is looked at while it is short, though no batch comes. */
 export const ROOM_LOOK_MS = 300;

@@ -5,10 +5,12 @@
  * Touches no file of SQLite's (rule S1).
  */
 import { closeSync, openSync, statfsSync, unlinkSync, writeSync } from "node:fs";
-import { BALLAST_BYTES, FREE_BYTES_MIN } from "./limits.ts";
+import { BALLAST_BYTES, FREE_BYTES_MIN, FREE_SHARE_MIN } from "./limits.ts";
 
 /** How often the room is looked at, and asked for again when it was short. */
 const LOOK_MS = 250;
+/** Below so many times the room at which writes are refused, every look counts. */
+const SCARCE_FACTOR = 4;
 const CHUNK_BYTES = 1024 * 1024;
 const BALLAST_NAME = "ballast";
 
@@ -16,11 +18,13 @@ const BALLAST_NAME = "ballast";
 export class RoomKeeper {
   readonly #directory: string;
   readonly #nowMs: () => number;
-  readonly #freeBytes: () => number;
+  readonly #space: () => FileSystemSpace;
   readonly #wantsBallast: boolean;
+  readonly #walBytes: () => number;
   #hasBallast = false;
   #lookedMs = -Infinity;
   #hasRoom = true;
+  #isScarce = false;
 
   constructor(options: {
     /** The folder of the live file. */
@@ -28,22 +32,30 @@ export class RoomKeeper {
     /** Whether it is in memory. */
     readonly isRam: boolean;
     readonly nowMs: () => number;
+    /** What the next checkpoint may add to the database at once. */
+    readonly walBytes: () => number;
     /** For tests; the file system's own answer when left out. */
-    readonly freeBytes?: () => number;
+    readonly space?: () => FileSystemSpace;
   }) {
     this.#directory = options.directory;
     this.#nowMs = options.nowMs;
-    this.#freeBytes = options.freeBytes ?? (() => freeBytesOf(options.directory));
+    this.#space = options.space ?? (() => spaceOf(options.directory));
     this.#wantsBallast = options.isRam;
+    this.#walBytes = options.walBytes;
   }
 
-  /** Whether new writes should still be accepted. Cheap: it looks now and then. */
+  /** Whether new writes should still be accepted. Cheap: it looks now and then, and each time when room is scarce. */
   hasRoom(): boolean {
     const now = this.#nowMs();
-    if (now - this.#lookedMs < LOOK_MS) return this.#hasRoom;
+    if (now - this.#lookedMs < LOOK_MS && !this.#isScarce) return this.#hasRoom;
     this.#lookedMs = now;
-    const free = this.#freeBytes();
-    this.#hasRoom = free >= FREE_BYTES_MIN;
+    const { freeBytes: free, totalBytes } = this.#space();
+    // In memory a DELETE needs room, too; on a disk the log has some of its own.
+    const freeMin = this.#wantsBallast
+      ? FREE_BYTES_MIN
+      : Math.min(FREE_BYTES_MIN, totalBytes * FREE_SHARE_MIN);
+    this.#isScarce = free < SCARCE_FACTOR * freeMin;
+    this.#hasRoom = free >= freeMin + (this.#wantsBallast ? 0 : this.#walBytes());
     if (free >= FREE_BYTES_MIN + BALLAST_BYTES) this.#takeBallast();
     return this.#hasRoom;
   }
@@ -76,8 +88,20 @@ export class RoomKeeper {
   }
 }
 
+/** What a file system has. */
+export interface FileSystemSpace {
+  /** Bytes that may still be written. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+/** Asks the file system that holds a folder. */
+export function spaceOf(directory: string): FileSystemSpace {
+  const { bavail, blocks, bsize } = statfsSync(directory);
+  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+}
+
 /** Bytes that may still be written to the file system that holds a folder. */
 export function freeBytesOf(directory: string): number {
-  const facts = statfsSync(directory);
-  return facts.bavail * facts.bsize;
+  return spaceOf(directory).freeBytes;
 }

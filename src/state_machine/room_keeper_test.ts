@@ -8,6 +8,8 @@ class Kept implements Disposable {
   readonly #folder = new TemporaryFolder();
   readonly keeper: RoomKeeper;
   free = FREE_BYTES_MIN + BALLAST_BYTES;
+  total = 100 * FREE_BYTES_MIN;
+  wal = 0;
   nowMs = 0;
 
   constructor(options: { readonly isRam: boolean }) {
@@ -15,7 +17,8 @@ class Kept implements Disposable {
       directory: this.#folder.path,
       isRam: options.isRam,
       nowMs: () => this.nowMs,
-      freeBytes: () => this.free,
+      walBytes: () => this.wal,
+      space: () => ({ freeBytes: this.free, totalBytes: this.total }),
     });
   }
 
@@ -39,13 +42,36 @@ class Kept implements Disposable {
 
 Deno.test("RoomKeeper refuses writes below its limit and accepts them above, without being asked", () => {
   using kept = new Kept({ isRam: false });
+  kept.free = 10 * FREE_BYTES_MIN;
   ok(kept.look());
   kept.free = FREE_BYTES_MIN - 1;
   ok(kept.keeper.hasRoom(), "it does not look at each call");
   ok(!kept.look());
   kept.free = FREE_BYTES_MIN;
+  ok(kept.keeper.hasRoom(), "it does when room is scarce");
+  kept.free = FREE_BYTES_MIN - 1;
+  ok(!kept.keeper.hasRoom());
+  kept.free = FREE_BYTES_MIN;
   ok(kept.look());
   deepStrictEqual(kept.files, []);
+});
+
+Deno.test("RoomKeeper leaves a share of a small file system, not all that a large one leaves", () => {
+  using kept = new Kept({ isRam: false });
+  kept.total = 8 * 1024 * 1024;
+  kept.free = 1024 * 1024;
+  ok(kept.look());
+  kept.free -= 1;
+  ok(!kept.look());
+});
+
+Deno.test("RoomKeeper leaves a checkpoint its room on a disk", () => {
+  using kept = new Kept({ isRam: false });
+  kept.free = 2 * FREE_BYTES_MIN;
+  kept.wal = FREE_BYTES_MIN;
+  ok(kept.look());
+  kept.wal += 1;
+  ok(!kept.look());
 });
 
 Deno.test("RoomKeeper keeps a ballast in memory, gives it up once, and takes it up again (A3)", () => {

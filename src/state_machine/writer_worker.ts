@@ -93,16 +93,17 @@ function handleOpen(request: WriterRequest & { readonly kind: "open" }): void {
   const { path, synchronous, gate } = request;
   const library = openLibrary(request.library);
   const writer = new Writer({ library, path, synchronous, nowMs, sleepMs });
+  const walBytes = (): number => sizeOf(`${path}-wal`);
   const walKeeper = new WalKeeper({
     connection: writer.connection,
     gate: new ReadGate(gate),
-    walBytes: () => sizeOf(`${path}-wal`),
+    walBytes,
     nowMs,
     sleepMs,
     onReadersInTheWay: () => reply({ kind: "readers_in_the_way" }),
   });
   const directory = parentPath(path);
-  const roomKeeper = new RoomKeeper({ directory, isRam: request.isRam, nowMs });
+  const roomKeeper = new RoomKeeper({ directory, isRam: request.isRam, nowMs, walBytes });
   opened = { writer, walKeeper, roomKeeper, path };
   reply({ kind: "opened", id: request.id, state: state(writer) });
 }
