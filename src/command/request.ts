@@ -48,6 +48,8 @@ export interface ExecuteRequest {
   readonly format: ResultFormat;
   /** `db_timeout` in milliseconds; 0 for none. */
   readonly timeoutMs: number;
+  /** `timeout` in milliseconds: how long another node may be asked, when it is the leader. */
+  readonly leaderTimeoutMs?: number;
 }
 
 /** How fresh a read must be; the wire contract, section 7. */
@@ -70,6 +72,8 @@ export interface QueryRequest {
   readonly linearizableTimeoutMs: number;
   /** What this node must have applied before it reads, and how long the read waits for that. */
   readonly minIndex?: { readonly index: number; readonly timeoutMs: number };
+  /** `timeout` in milliseconds: how long another node may be asked, when it is the leader. */
+  readonly leaderTimeoutMs?: number;
   /** With it, `/db/request` is one log entry whatever its statements do; `/db/query` has none. */
   readonly idempotencyKey?: string;
 }

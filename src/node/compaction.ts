@@ -9,7 +9,7 @@
  */
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
-import { logIndex } from "../base/ids.ts";
+import { type LogIndex, logIndex } from "../base/ids.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { LogPort, StateMachinePort } from "./ports.ts";
 
@@ -32,6 +32,7 @@ export class Compaction {
   readonly #clock: Clock;
   readonly #policy: CompactionPolicy;
   readonly #saveMarker: (marker: LogPort["marker"]) => Promise<boolean>;
+  readonly #heldIndex: () => LogIndex | undefined;
   readonly #onFatal: (error: unknown) => void;
   #timer: Timer | undefined;
   #running: Promise<boolean> | undefined;
@@ -50,8 +51,11 @@ export class Compaction {
      * newer one came from elsewhere, and nothing was written.
      */
     readonly saveMarker: (marker: LogPort["marker"]) => Promise<boolean>;
+    /** Entries behind it must stay; undefined when nobody needs them. */
+    readonly heldIndex?: () => LogIndex | undefined;
     readonly onFatal: (error: unknown) => void;
   }) {
+    this.#heldIndex = options.heldIndex ?? (() => undefined);
     this.#log = options.log;
     this.#stateMachine = options.stateMachine;
     this.#clock = options.clock;
@@ -113,7 +117,10 @@ export class Compaction {
     if (this.#stateMachine.applied.index <= this.#log.marker.index) return false;
     const marker = await this.#stateMachine.snapshot();
     if (!(await this.#saveMarker(marker))) return false;
-    await this.#log.purge(logIndex(Math.max(0, marker.index - trailingEntries)));
+    const heldIndex = this.#heldIndex() ?? marker.index;
+    await this.#log.purge(
+      logIndex(Math.max(0, Math.min(marker.index - trailingEntries, heldIndex))),
+    );
     await this.#stateMachine.releaseGenerations(marker.generation);
     this.#sizeAtMarker = this.#log.sizeBytes;
     this.#snapshotCount += 1;

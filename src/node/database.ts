@@ -4,26 +4,43 @@
  * open, so that the HTTP port can answer from the first moment on.
  * Not here: what /status, /nodes and /readyz say (node_report.ts).
  */
-import { unreachable } from "../base/assert.ts";
+import { assert, unreachable } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex } from "../base/ids.ts";
 import { LARGE_BODY_CHARACTERS } from "../base/limits.ts";
 import { encodeExecuteBody } from "../command/execute_body.ts";
 import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
 import { attachRetryName } from "../command/retry.ts";
+import { NOBODY } from "../raft/types.ts";
+import type { ForwardedWork, Forwarding } from "./forwarding.ts";
+import { LEADER_WAIT_MS_MAX } from "./limits.ts";
 import type { Node } from "./node.ts";
 import type { StateMachinePort } from "./ports.ts";
+
+/** Between two attempts of a follower to have a read confirmed. */
+const CONFIRM_ATTEMPT_MS = 1_000;
+
+/** How often a read is begun anew because the leader has changed. */
+const LEADER_ATTEMPTS_MAX = 4;
+
+const ENCODER = new TextEncoder();
+const UTF8 = new TextDecoder();
 
 /** What there is once the node is open. */
 export interface OpenedNode {
   readonly node: Node;
   readonly stateMachine: StateMachinePort;
+  /** To the leader, when that is another node; undefined for a node that has no others. */
+  readonly forwarding?: Forwarding | undefined;
 }
 
 /** One per process; `attach` once the node is open. */
 export class Database {
   #opened: OpenedNode | undefined;
   #hasQueried = false;
+  #lastForeignId = 0;
+  /** Reads that another node answers, by the id that may be canceled. */
+  readonly #forwarded = new Map<number, AbortController>();
 
   /** From now on requests are served. */
   attach(opened: OpenedNode): void {
@@ -46,8 +63,8 @@ export class Database {
   }
 
   async #write(request: ExecuteRequest, { rows }: { readonly rows: boolean }): Promise<Answer> {
-    const { node, stateMachine } = this.require();
-    node.assertWritable();
+    const { node, stateMachine, forwarding } = this.require();
+    if (forwarding === undefined || node.isLeader) node.assertWritable();
     const { body, transaction, timeoutMs, format, idempotencyKey: key } = request;
     const options = { body, transaction, rows, timeoutMs };
     let payload = body.text.length > LARGE_BODY_CHARACTERS
@@ -59,39 +76,179 @@ export class Database {
     if (key !== undefined) {
       payload = attachRetryName(payload, { kind: "key", user: "", key, format });
     }
-    const outcome = await node.write(payload, format);
-    return { results: outcome.results, raftIndex: outcome.index };
+    return await this.#propose(payload, request);
+  }
+
+  /** Writes an encoded command, here or through the leader; it has its client's own name or none. */
+  async #propose(
+    payload: Uint8Array,
+    request: Pick<ExecuteRequest, "format" | "idempotencyKey" | "leaderTimeoutMs">,
+  ): Promise<Answer> {
+    const { node, forwarding } = this.require();
+    const { format, idempotencyKey, leaderTimeoutMs: timeoutMs } = request;
+    if (forwarding === undefined || node.isLeader) {
+      try {
+        const { results, index } = await node.write(payload, format);
+        return { results, raftIndex: index };
+      } catch (error) {
+        // Refused: leadership has gone to another node meanwhile, or is about to (rule E5).
+        if (forwarding === undefined || !isNotLeader(error)) throw error;
+      }
+    }
+    const isNamed = idempotencyKey !== undefined;
+    return await forwarding.write({ payload, format, isNamed, timeoutMs });
+  }
+
+  /** Carries out what another node has passed on to this one as the leader. Nothing is passed on again. */
+  async carryOut(
+    work: ForwardedWork,
+    body: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { node } = this.require();
+    if (work.kind === "execute") {
+      node.assertWritable();
+      const { results, index } = await node.write(body, work.format);
+      return { results, raftIndex: index };
+    }
+    if (!node.isLeader) throw new OperatingError("not_leader", "leader not found");
+    // Ids of this node's own clients are positive.
+    const id = --this.#lastForeignId;
+    const text = body.length > LARGE_BODY_CHARACTERS ? body : UTF8.decode(body);
+    const request = { ...work.request, id, body: { kind: work.bodyKind, text } };
+    const cancel = (): void => this.#opened?.stateMachine.cancelQuery(id);
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      return await (work.kind === "query" ? this.#query(request) : this.#request(request));
+    } finally {
+      signal.removeEventListener("abort", cancel);
+    }
   }
 
   /** A read. */
   async query(request: QueryRequest): Promise<Answer> {
-    const { stateMachine } = this.require();
-    const raftIndex = await this.#waitForLevel(request);
-    const outcome = await stateMachine.query(request, { unified: false });
-    if (outcome.kind === "write") {
-      throw new OperatingError("internal", "A query turned into a write");
+    const { node, forwarding } = this.require();
+    if (forwarding === undefined) return await this.#query(request);
+    for (let attempt = 1;; attempt++) {
+      try {
+        if (node.isLeader || !this.#isForLeader(request)) return await this.#query(request);
+        return await this.#forward("query", request);
+      } catch (error) {
+        // Leadership has come here, or gone from here, in between.
+        if (!isNotLeader(error) || !(await this.#mayAsk(request, attempt))) throw error;
+      }
     }
-    return { results: outcome.results, raftIndex, stateIndex: outcome.index };
+  }
+
+  async #query(request: QueryRequest): Promise<Answer> {
+    const { node, stateMachine } = this.require();
+    for (;;) {
+      const raftIndex = await this.#waitForLevel(request);
+      const outcome = await stateMachine.query(request, { unified: false });
+      if (outcome.kind === "write") {
+        throw new OperatingError("internal", "A query turned into a write");
+      }
+      const isWeak = this.#levelOf(request) === "weak";
+      if (!isWeak || node.isFollowed) {
+        return { results: outcome.results, raftIndex, stateIndex: outcome.index };
+      }
+      // Meanwhile somebody else may have been leading for so long that this was stale (rule E4).
+      if (typeof outcome.results !== "string") await outcome.results.cancel();
+      await this.#confirm(request.linearizableTimeoutMs);
+    }
   }
 
   /** Reads and writes mixed: a read when every statement is one and it has no key, else one log entry. */
   async request(request: QueryRequest): Promise<Answer> {
     // What its statements are would be found out by the state of now, not that of the first time.
     if (request.idempotencyKey !== undefined) return await this.#write(request, { rows: true });
-    const { node, stateMachine } = this.require();
+    const { node, forwarding } = this.require();
+    if (forwarding === undefined) return await this.#request(request);
+    for (let attempt = 1;; attempt++) {
+      try {
+        if (node.isLeader || !this.#isForLeader(request)) return await this.#request(request);
+        return await this.#requestOfLeader(request);
+      } catch (error) {
+        if (!isNotLeader(error) || !(await this.#mayAsk(request, attempt))) throw error;
+      }
+    }
+  }
+
+  async #request(request: QueryRequest): Promise<Answer> {
+    const { stateMachine } = this.require();
     const raftIndex = await this.#waitForLevel(request);
     const outcome = await stateMachine.query(request, { unified: true });
     if (outcome.kind === "answer") {
       return { results: outcome.results, raftIndex, stateIndex: outcome.index };
     }
-    node.assertWritable();
-    const written = await node.write(outcome.payload, request.format);
-    return { results: written.results, raftIndex: written.index };
+    return await this.#propose(outcome.payload, request);
+  }
+
+  /**
+   * What writes gets a name here, so that it happens once (rule X1); what reads is for the leader to answer.
+   * Which it is depends on the schema that this node has by now, and the leader looks for itself again.
+   */
+  async #requestOfLeader(request: QueryRequest): Promise<Answer> {
+    const { stateMachine } = this.require();
+    const outcome = await stateMachine.query(copyOf(request), { unified: true });
+    if (outcome.kind === "write") return await this.#propose(outcome.payload, request);
+    if (typeof outcome.results !== "string") await outcome.results.cancel();
+    return await this.#forward("request", request);
+  }
+
+  async #forward(kind: "query" | "request", request: QueryRequest): Promise<Answer> {
+    const { forwarding } = this.require();
+    assert(forwarding !== undefined, "Database: nobody to forward to");
+    const { body, leaderTimeoutMs: timeoutMs, ...rest } = request;
+    const bytes = typeof body.text === "string" ? ENCODER.encode(body.text) : body.text;
+    const work = { kind, bodyKind: body.kind, request: rest } as const;
+    const abort = new AbortController();
+    this.#forwarded.set(request.id, abort);
+    try {
+      return await forwarding.read(work, bytes, { timeoutMs, signal: abort.signal });
+    } finally {
+      this.#forwarded.delete(request.id);
+    }
   }
 
   /** Ends a query whose client is gone. */
   cancel(id: number): void {
     this.#opened?.stateMachine.cancelQuery(id);
+    this.#forwarded.get(id)?.abort();
+  }
+
+  /** Whether the level can only be had from the leader; linearizable reads ask it for an index alone. */
+  #isForLeader(request: QueryRequest): boolean {
+    const level = this.#levelOf(request);
+    return level === "weak" || level === "strong";
+  }
+
+  #levelOf({ level }: QueryRequest): Exclude<QueryRequest["level"], "auto"> {
+    return level === "auto" ? this.require().node.automaticLevel : level;
+  }
+
+  /** Waits a little for a leader. @returns whether a request that was refused may be tried with it. */
+  async #mayAsk({ body }: QueryRequest, attempts: number): Promise<boolean> {
+    // A large body may have gone to the thread that parses it, and is not here any more.
+    if (typeof body.text !== "string" || attempts >= LEADER_ATTEMPTS_MAX) return false;
+    return await this.require().node.untilLeader(LEADER_WAIT_MS_MAX) !== NOBODY;
+  }
+
+  /** A read that began now may run here: asked again while leaders change. */
+  async #confirm(timeoutMs: number): Promise<void> {
+    const { node, forwarding } = this.require();
+    const attemptMs = forwarding === undefined || node.isLeader
+      ? timeoutMs
+      : Math.min(timeoutMs, CONFIRM_ATTEMPT_MS);
+    for (let leftMs = timeoutMs;; leftMs -= attemptMs) {
+      try {
+        return await node.confirmRead(Math.min(leftMs, attemptMs));
+      } catch (error) {
+        // A message of it may be lost, which nobody is told.
+        const isLost = error instanceof OperatingError && error.code === "timeout";
+        if (!isLost || leftMs <= attemptMs) throw error;
+      }
+    }
   }
 
   /** @returns the index of the log entry that the level needed, or 0. */
@@ -102,16 +259,16 @@ export class Database {
     if (minIndex !== undefined) {
       await node.untilApplied(logIndex(minIndex.index), minIndex.timeoutMs);
     }
-    const level = request.level === "auto" ? node.automaticLevel : request.level;
+    const level = this.#levelOf(request);
     switch (level) {
       case "none":
         node.assertFresh(request);
         return 0;
       case "weak":
-        if (!node.mayReadWeakly()) await node.confirmRead(request.linearizableTimeoutMs);
+        if (!node.mayReadWeakly()) await this.#confirm(request.linearizableTimeoutMs);
         return 0;
       case "linearizable":
-        await node.confirmRead(request.linearizableTimeoutMs);
+        await this.#confirm(request.linearizableTimeoutMs);
         return 0;
       case "strong":
         return await node.barrier();
@@ -125,4 +282,15 @@ export class Database {
     if (this.#opened === undefined) throw new OperatingError("not_ready", "store not open");
     return this.#opened;
   }
+}
+
+/** A large body goes to the thread that parses it and is gone: a copy of it goes. */
+function copyOf(request: QueryRequest): QueryRequest {
+  const { body } = request;
+  if (typeof body.text === "string") return request;
+  return { ...request, body: { ...body, text: body.text.slice() } };
+}
+
+function isNotLeader(error: unknown): boolean {
+  return error instanceof OperatingError && error.code === "not_leader";
 }

@@ -38,3 +38,15 @@ export const EVIDENCE_RANK_MS = 100;
 export const EVIDENCE_SPREAD_MS = 50;
 export const EVIDENCE_RETRY_MS = 100;
 export const EVIDENCE_RETRY_SPREAD_MS = 200;
+
+/** What of the log is kept for whoever gets a copy of the state (rule N3). */
+export const HELD_LOG_BYTES_MAX = 512 * 1024 * 1024;
+
+/** How long a copy of the state that nobody needs any more stays, with the log behind it. Milliseconds. */
+export const EXPORT_IDLE_MS_MAX = 15_000;
+
+/** Before a copy is tried again that found no room. Milliseconds. */
+export const EXPORT_RETRY_MS = 1_000;
+
+/** How long a request is passed on and waited for, unless its client says otherwise. Milliseconds. */
+export const FORWARD_TIMEOUT_MS_DEFAULT = 30_000;

@@ -108,6 +108,7 @@ export class Node {
       clock,
       policy,
       saveMarker: (marker) => this.#saveMarker(marker),
+      heldIndex: () => options.peers?.heldIndex,
       onFatal,
     });
   }

@@ -104,6 +104,8 @@ export interface PeersPort {
   stage(snapshot: SnapshotMetadata): Promise<LogMarker>;
   /** The marker is durable: the state is that of the new generation from now on. */
   activate(marker: LogMarker): Promise<void>;
+  /** Entries behind this index must stay in the log: somebody is getting the state of it (rule N3). */
+  readonly heldIndex?: LogIndex | undefined;
 }
 
 /** Where the state stands. */

@@ -1,0 +1,189 @@
+/**
+ * The node's peers port: messages go to the network, and with a snapshot message goes a file. A snapshot to
+ * be sent is one copy of the state, made when the engine first asks, shared by all who need it, and deleted
+ * some time after the last of them has it (rules N3, S2). What arrived whole is staged and activated here.
+ * Invariant: while a copy is held, the log keeps what follows it, up to HELD_LOG_BYTES_MAX.
+ */
+import { assert } from "../base/assert.ts";
+import { runInBackground } from "../base/background.ts";
+import { OperatingError } from "../base/errors.ts";
+import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
+import type { Clock } from "../os/clock.ts";
+import { decodeConfiguration } from "../raft/configuration.ts";
+import type { Message, SnapshotMessage } from "../raft/message.ts";
+import type { SnapshotMetadata } from "../raft/types.ts";
+import { EXPORT_IDLE_MS_MAX, EXPORT_RETRY_MS, HELD_LOG_BYTES_MAX } from "./limits.ts";
+import type { LogMarker, LogPort, PeersPort, StateExport, StateMachinePort } from "./ports.ts";
+
+/** What carries messages and files; the transport behind an adapter. */
+export interface PeerCarrier {
+  /** Bounded and without promise of delivery. */
+  send(message: Message): void;
+  /** The message with the content of a file, which stays until `endSnapshot` is called for it. */
+  sendSnapshot(message: SnapshotMessage, file: StateExport): void;
+}
+
+interface Held {
+  readonly file: StateExport;
+  readonly metadata: SnapshotMetadata;
+  /** Members to whom it is on its way. */
+  readonly receivers: Set<NodeId>;
+  usedMs: number;
+}
+
+/** See the file's header. One per node. */
+export class Peers implements PeersPort {
+  readonly #carrier: PeerCarrier;
+  readonly #stateMachine: StateMachinePort;
+  readonly #log: LogPort;
+  readonly #clock: Clock;
+  readonly #onFatal: (error: unknown) => void;
+  readonly #onSnapshotLost: (to: NodeId) => void;
+  #held: Held | undefined;
+  #isPreparing = false;
+  #notBeforeMs = 0;
+  /** Files that arrived whole and are not staged, by index. */
+  readonly #received = new Map<LogIndex, string>();
+
+  constructor(options: {
+    readonly carrier: PeerCarrier;
+    readonly stateMachine: StateMachinePort;
+    readonly log: LogPort;
+    readonly clock: Clock;
+    /** The engine is to decide anew about a snapshot that it wanted to send. */
+    readonly onSnapshotLost: (to: NodeId) => void;
+    readonly onFatal: (error: unknown) => void;
+  }) {
+    this.#carrier = options.carrier;
+    this.#stateMachine = options.stateMachine;
+    this.#log = options.log;
+    this.#clock = options.clock;
+    this.#onSnapshotLost = options.onSnapshotLost;
+    this.#onFatal = options.onFatal;
+  }
+
+  send(message: Message): void {
+    if (message.kind !== "snapshot") {
+      this.#carrier.send(message);
+      return;
+    }
+    const held = this.#held;
+    if (held === undefined || held.metadata.index !== message.snapshot.index) {
+      // The copy has gone since the engine decided. Not within this turn: it is still at work.
+      queueMicrotask(() => this.#onSnapshotLost(message.to));
+      return;
+    }
+    held.receivers.add(message.to);
+    this.#carrier.sendSnapshot(message, held.file);
+  }
+
+  /** What `sendSnapshot` began for `to` has ended, in whatever way. */
+  endSnapshot(to: NodeId): void {
+    if (this.#held === undefined) return;
+    this.#held.receivers.delete(to);
+    this.#held.usedMs = this.#clock.monotonicMs();
+  }
+
+  snapshotToSend(indexMin: LogIndex): SnapshotMetadata | undefined {
+    const held = this.#held;
+    if (held !== undefined && this.#canFollow(held, indexMin)) {
+      held.usedMs = this.#clock.monotonicMs();
+      return held.metadata;
+    }
+    if (!this.#isPreparing && this.#clock.monotonicMs() >= this.#notBeforeMs) {
+      this.#isPreparing = true;
+      const prepared = this.#prepare().finally(() => {
+        this.#isPreparing = false;
+      });
+      runInBackground(prepared, this.#onFatal);
+    }
+    return undefined;
+  }
+
+  /** Entries behind this index are wanted by who is getting a copy; undefined when nobody is. */
+  get heldIndex(): LogIndex | undefined {
+    if (this.#held === undefined || this.#log.sizeBytes > HELD_LOG_BYTES_MAX) return undefined;
+    return this.#held.metadata.index;
+  }
+
+  /** Lets a copy go that nobody has needed for a while. */
+  onTick(nowMs: number): void {
+    const held = this.#held;
+    if (held === undefined || held.receivers.size > 0) return;
+    if (nowMs - held.usedMs >= EXPORT_IDLE_MS_MAX) this.#drop(held);
+  }
+
+  /** A snapshot's content is here, whole and durable, at `path`; its message follows. */
+  onReceived(index: LogIndex, path: string): void {
+    for (const [older, unused] of this.#received) {
+      if (older <= index && unused !== path) this.#forget(older, unused);
+    }
+    this.#received.set(index, path);
+  }
+
+  async stage(snapshot: SnapshotMetadata): Promise<LogMarker> {
+    const path = this.#received.get(snapshot.index);
+    assert(path !== undefined, "Peers.stage: no content");
+    assert(this.#stateMachine.stageFile !== undefined, "Peers.stage: not possible");
+    this.#received.delete(snapshot.index);
+    const staged = await this.#stateMachine.stageFile(path);
+    assert(
+      staged.index === snapshot.index && staged.term === snapshot.term,
+      "Peers.stage: the content is of another entry than the message",
+    );
+    const { index, term, entryChain, configuration, generation } = staged;
+    return { index, term, entryChain, configuration, generation };
+  }
+
+  async activate(marker: LogMarker): Promise<void> {
+    const { activateGeneration } = this.#stateMachine;
+    assert(activateGeneration !== undefined, "Peers.activate: not possible");
+    await activateGeneration.call(this.#stateMachine, marker.generation);
+    await this.#stateMachine.releaseGenerations(marker.generation);
+  }
+
+  /** The log must go on where the copy ends, or whoever gets it is no further. */
+  #canFollow({ metadata }: Held, indexMin: LogIndex): boolean {
+    return metadata.index >= indexMin && this.#log.firstIndex <= metadata.index + 1;
+  }
+
+  async #prepare(): Promise<void> {
+    const { exportState } = this.#stateMachine;
+    assert(exportState !== undefined, "Peers: this state cannot be sent");
+    if (this.#held !== undefined) {
+      if (this.#held.receivers.size > 0) return;
+      this.#drop(this.#held);
+    }
+    try {
+      const file = await exportState.call(this.#stateMachine);
+      const configuration = decodeConfiguration(file.configuration);
+      assert(configuration !== undefined, "Peers: a state without configuration");
+      const { index, term } = file;
+      this.#held = {
+        file,
+        metadata: { index: logIndex(index), term, configuration },
+        receivers: new Set(),
+        usedMs: this.#clock.monotonicMs(),
+      };
+    } catch (error) {
+      if (!(error instanceof OperatingError)) throw error;
+      // No room for a copy now.
+      this.#notBeforeMs = this.#clock.monotonicMs() + EXPORT_RETRY_MS;
+    }
+  }
+
+  #drop(held: Held): void {
+    this.#held = undefined;
+    this.#remove(held.file.path);
+  }
+
+  #forget(index: LogIndex, path: string): void {
+    this.#received.delete(index);
+    this.#remove(path);
+  }
+
+  #remove(path: string): void {
+    const removed = this.#stateMachine.dropExport?.(path);
+    if (removed !== undefined) runInBackground(removed, this.#onFatal);
+  }
+}
