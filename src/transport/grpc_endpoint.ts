@@ -8,6 +8,8 @@ import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import { OperatingError } from "../base/errors.ts";
 import type { Acceptor, ByteStream, Method, StreamEnd, StreamEvents } from "./byte_stream.ts";
+import { channelCredentials, serverCredentials } from "./peer_credentials.ts";
+import type { PeerTls } from "./peer_tls.ts";
 import { GRPC_MESSAGE_BYTES_MAX, GRPC_STREAMS_MAX, HTTP2_WINDOW_BYTES } from "./limits.ts";
 
 const PATHS: Readonly<Record<Method, string>> = {
@@ -45,14 +47,9 @@ export class GrpcChannel {
 
   constructor(
     address: string,
-    options: {
-      readonly credentials: grpc.ChannelCredentials;
-      /** Besides those that every channel has. */
-      readonly settings?: grpc.ChannelOptions;
-    },
+    { tls }: { readonly tls: PeerTls | undefined },
   ) {
-    const settings = { ...OPTIONS, ...options.settings };
-    this.#client = new grpc.Client(address, options.credentials, settings);
+    this.#client = new grpc.Client(address, channelCredentials(grpc, { tls, address }), OPTIONS);
   }
 
   /** Opens a stream; that it cannot be is its end. Events never come within this call. */
@@ -231,15 +228,15 @@ export class GrpcListener {
 
   /** Opens the port; 0 chooses one. @throws {OperatingError} `conflict` when it cannot be had. */
   listen(
-    { host, port, credentials }: {
+    { host, port, tls }: {
       readonly host: string;
       readonly port: number;
-      readonly credentials: grpc.ServerCredentials;
+      readonly tls: PeerTls | undefined;
     },
   ): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-    this.#server.bindAsync(address, credentials, (cause, bound) => {
+    this.#server.bindAsync(address, serverCredentials(grpc, tls), (cause, bound) => {
       if (cause === null) resolve(bound);
       else {reject(
           new OperatingError(

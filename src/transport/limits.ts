@@ -52,3 +52,26 @@ export const HTTP2_WINDOW_BYTES = 1024 * 1024;
 
 /** How often the certificates' files are read again: who renewed them waits no longer. */
 export const TLS_RELOAD_INTERVAL_MS = 10_000;
+
+/** Between the two refused connections that show that a process is gone (rule E2), and between rounds of them. */
+export const PROBE_GAP_MS = 20;
+export const PROBE_PAUSE_MS = 50;
+
+/** Rounds after which the question is left to the timers; and how long one connection may take. */
+export const PROBE_ROUNDS_MAX = 20;
+export const PROBE_TIMEOUT_MS = 500;
+
+/** How long an older process with a newcomer's identity has to show that it is alive. */
+export const CHALLENGE_TIMEOUT_MS = 1000;
+
+/** Nodes besides the members that may talk to this one: those that joined and are not known here yet. */
+export const GUESTS_MAX = 64;
+
+/** Streams that have been opened to this node and are not over. */
+export const INBOUND_STREAMS_MAX = 1024;
+
+/** Between two alarms about two processes with one identity. */
+export const DUPLICATE_AGAIN_MS = 5000;
+
+/** Clients that watch this node's health. */
+export const HEALTH_WATCHERS_MAX = 64;

@@ -1,0 +1,266 @@
+/**
+ * All that goes between this node and others: the peer port, the lanes to the members, calls to any address.
+ * Loads gRPC: whoever may do without peers imports this file only when there are some (`await import`).
+ * Invariant: the engine's messages are exchanged only with nodes of this cluster whose identity has been
+ * checked, in both directions, and only after `setPeers`.
+ * Not here: what the messages mean, and who is a member (the node's).
+ */
+import { assert } from "../base/assert.ts";
+import { type NodeId, nodeId } from "../base/ids.ts";
+import { isSameIdentity } from "../command/member_table.ts";
+import type { Clock, Timer } from "../os/clock.ts";
+import type { Entropy } from "../os/entropy.ts";
+import type { Message } from "../raft/message.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { ByteStream, StreamEvents } from "./byte_stream.ts";
+import type { Hello } from "./generated/dust.ts";
+import { GrpcChannel, GrpcListener } from "./grpc_endpoint.ts";
+import { laneOf, makeHello, refusalOf } from "./handshake.ts";
+import { type Admission, InboundStream } from "./inbound_stream.ts";
+import {
+  GUESTS_MAX,
+  HANDSHAKE_TIMEOUT_MS,
+  INBOUND_STREAMS_MAX,
+  PING_INTERVAL_MS,
+} from "./limits.ts";
+import type { DialledStream } from "./outbound_lane.ts";
+import type { LocalIdentity, Peer } from "./peer_identity.ts";
+import { PeerLink } from "./peer_link.ts";
+import type { PeerServices } from "./peer_services.ts";
+import type { PeerStatus } from "./peer_status.ts";
+import type { PeerTls } from "./peer_tls.ts";
+import { type Probe, probeByTcp } from "./process_evidence.ts";
+
+/** What a network is made of. */
+export interface PeerNetworkOptions {
+  readonly identity: LocalIdentity;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** undefined: in the clear, both ways. */
+  readonly tls: PeerTls | undefined;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly logger: Logger;
+  readonly services: PeerServices;
+  /** How a dead process is told; by TCP unless a test has another way. */
+  readonly probe?: Probe;
+}
+
+/** The members as this node knows them. */
+export interface Membership {
+  /** Without this node. */
+  readonly peers: readonly Peer[];
+  /**
+   * The next number that a joiner gets (command/member_table.ts). Who has it or a later one may have
+   * joined without this node knowing yet, and is let in by its cluster id; an earlier one that is no
+   * member was removed.
+   */
+  readonly nextNodeId: number;
+}
+
+/** One per process. */
+export class PeerNetwork {
+  readonly #options: PeerNetworkOptions;
+  #identity: LocalIdentity;
+  #listener: GrpcListener | undefined;
+  /** Members, and guests that are not known as such yet. */
+  readonly #links = new Map<NodeId, PeerLink>();
+  #membership: Membership | undefined;
+  readonly #inbound = new Set<InboundStream>();
+  #beat: Timer | undefined;
+  #beatMs = 0;
+  #isClosed = false;
+
+  constructor(options: PeerNetworkOptions) {
+    this.#options = options;
+    this.#identity = options.identity;
+  }
+
+  /** What this node says of itself. */
+  get identity(): LocalIdentity {
+    return this.#identity;
+  }
+
+  /** The node has become a member. Once; before `setPeers`. */
+  setMember(member: { readonly clusterId: Uint8Array; readonly nodeId: NodeId }): void {
+    assert(this.#identity.clusterId === undefined, "PeerNetwork.setMember: it is one already");
+    this.#identity = { ...this.#identity, ...member };
+  }
+
+  /** Opens the peer port. Calls are answered from here on. @throws {OperatingError} `conflict` */
+  async listen(): Promise<{ readonly port: number }> {
+    assert(this.#listener === undefined, "PeerNetwork.listen: called twice");
+    const { clock, listen, tls } = this.#options;
+    const listener = new GrpcListener((method, stream) => this.#accept(method, stream));
+    this.#listener = listener;
+    const port = await listener.listen({ ...listen, tls });
+    this.#beatMs = clock.monotonicMs();
+    this.#planBeat();
+    return { port };
+  }
+
+  /**
+   * The members changed, or their addresses did. Who is new is dialled, who left is dropped. From the first
+   * call on, messages are taken. Repeating it changes nothing.
+   */
+  setPeers(membership: Membership): void {
+    assert(this.#identity.clusterId !== undefined, "PeerNetwork.setPeers: of no cluster yet");
+    if (this.#isClosed) return;
+    this.#membership = membership;
+    const members = new Map(membership.peers.map((peer) => [peer.nodeId, peer]));
+    for (const [id, link] of this.#links) {
+      const member = members.get(id);
+      const isSame = member !== undefined && isSameIdentity(member.incarnation, link.incarnation);
+      const isGuest = member === undefined && id >= membership.nextNodeId;
+      if (isSame || isGuest) continue;
+      link.close({ kind: "refused", text: this.#removedText(id) });
+      this.#links.delete(id);
+    }
+    for (const peer of membership.peers) {
+      assert(peer.nodeId !== this.#identity.nodeId, "PeerNetwork.setPeers: its own peer");
+      const link = this.#links.get(peer.nodeId);
+      if (link === undefined) this.#addLink(peer);
+      else link.setMemberAddress(peer.address);
+    }
+  }
+
+  /**
+   * Queues a message for `message.to`; payloads are shared, not copied. What cannot be sent now is
+   * dropped, and `onUnreachable` tells.
+   */
+  send(message: Message): void {
+    const { services } = this.#options;
+    if (message.kind === "snapshot") {
+      // Its content goes with it: sendSnapshot.
+      queueMicrotask(() => services.onSnapshotReport(message.to, "failed"));
+      return;
+    }
+    const link = this.#links.get(message.to);
+    if (link !== undefined) link.send(message);
+    else queueMicrotask(() => services.onUnreachable(message.to));
+  }
+
+  /** Figures of each peer, by number. */
+  peers(): readonly PeerStatus[] {
+    return [...this.#links.values()].map((link) => link.status)
+      .sort((left, right) => left.nodeId - right.nodeId);
+  }
+
+  /** Ends everything. A leader steps down before. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    this.#beat?.cancel();
+    for (const link of this.#links.values()) link.close({ kind: "closed", text: "Closing" });
+    this.#links.clear();
+    for (const stream of [...this.#inbound]) stream.close("closed", "Closing");
+    this.#listener?.close();
+    return Promise.resolve();
+  }
+
+  #addLink(peer: Peer): PeerLink {
+    const { clock, entropy, services, probe } = this.#options;
+    const link = new PeerLink(peer, {
+      clock,
+      entropy,
+      services,
+      identity: () => this.#identity,
+      dial: (address, events) => this.#dial(address, events),
+      probe: probe ?? probeByTcp,
+    });
+    this.#links.set(peer.nodeId, link);
+    link.start();
+    return link;
+  }
+
+  #dial(address: string, events: StreamEvents): DialledStream {
+    const channel = new GrpcChannel(address, { tls: this.#options.tls });
+    return { stream: channel.open("talk", events), disconnect: () => channel.close() };
+  }
+
+  #accept(method: "talk" | "send_snapshot" | "call", stream: ByteStream): StreamEvents {
+    const isFull = this.#inbound.size >= INBOUND_STREAMS_MAX;
+    if (this.#isClosed || isFull || method !== "talk") {
+      const text = isFull ? "Too many streams" : "Not served";
+      queueMicrotask(() => stream.close({ kind: "busy", text }));
+      return { onBytes: () => undefined, onHalfEnd: () => undefined, onEnd: () => undefined };
+    }
+    const inbound = new InboundStream(stream, {
+      clock: this.#options.clock,
+      admit: (hello, from) => this.#admit(hello, from),
+      onMessage: (message) => this.#links.get(message.from)?.onMessage(message),
+      onReceived: (bytes, { from }) => {
+        if (from !== undefined) this.#links.get(from.nodeId)?.onReceived(bytes);
+      },
+      onEnd: (end, ended) => {
+        this.#inbound.delete(ended);
+        if (ended.from !== undefined) {
+          this.#links.get(ended.from.nodeId)?.onInboundEnd(ended, end);
+        }
+      },
+      onBug: this.#options.services.onBug,
+    });
+    this.#inbound.add(inbound);
+    return inbound.events;
+  }
+
+  #admit(hello: Hello, stream: InboundStream): Admission {
+    const membership = this.#membership;
+    if (membership === undefined) return { kind: "busy", text: "Not a member yet" };
+    if (laneOf(hello) === undefined) {
+      return { kind: "refused", text: "A stream of an unknown kind" };
+    }
+    const id = nodeId(hello.nodeId);
+    const known = this.#links.get(id);
+    const refusal = refusalOf(hello, { local: this.#identity, expected: known });
+    if (refusal !== undefined) {
+      this.#options.services.onRefused(id, refusal);
+      return { kind: "refused", text: refusal };
+    }
+    if (known === undefined && id < membership.nextNodeId) {
+      return { kind: "refused", text: this.#removedText(id) };
+    }
+    const link = known ?? this.#addGuest(hello);
+    if (link === undefined) return { kind: "busy", text: "Too many nodes that are not known here" };
+    if (link.admit(hello, stream) === "busy") {
+      return { kind: "busy", text: "Another process with this identity is connected" };
+    }
+    return { kind: "admitted", answer: makeHello(this.#identity, { to: link }) };
+  }
+
+  /** A node of this cluster that joined after what is known here: it may lead it by now. */
+  #addGuest(hello: Hello): PeerLink | undefined {
+    const members = this.#membership?.peers.length ?? 0;
+    if (this.#links.size >= members + GUESTS_MAX) return undefined;
+    const incarnation = hello.incarnation.slice();
+    return this.#addLink({
+      nodeId: nodeId(hello.nodeId),
+      incarnation,
+      address: hello.raftAddress,
+    });
+  }
+
+  #removedText(id: NodeId): string {
+    return `Node ${id} was removed from the cluster: ${this.#identity.name} knows no such member; ` +
+      `empty its data directory and let it join anew`;
+  }
+
+  /** Once a second: signs of life. A beat that comes late tells of this node, not of the others. */
+  #planBeat(): void {
+    const { clock } = this.#options;
+    this.#beat = clock.startTimer(PING_INTERVAL_MS, () => {
+      const nowMs = clock.monotonicMs();
+      const isLate = nowMs - this.#beatMs > 2 * PING_INTERVAL_MS;
+      this.#beatMs = nowMs;
+      for (const link of this.#links.values()) {
+        if (isLate) link.forgive();
+        else link.beat();
+      }
+      for (const stream of [...this.#inbound]) {
+        // A stream that never says who it is has a handshake's time.
+        if (stream.from === undefined && !isLate && stream.silentMs > HANDSHAKE_TIMEOUT_MS) {
+          stream.close("closed", "No handshake");
+        }
+      }
+      this.#planBeat();
+    });
+  }
+}
