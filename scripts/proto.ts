@@ -1,6 +1,6 @@
 /**
- * Writes src/transport/generated/ from proto/dust.proto: `dust.ts` (ts-proto) and `descriptor.ts`, what
- * the reflection service says, with digests by which a test sees that all three belong together.
+ * Writes src/transport/generated/ from proto/: `dust.ts` and the like (ts-proto) and `descriptor.ts`, what
+ * the reflection service says, with digests by which a test sees that all of it belongs together.
  * Run it after a change of the .proto: `deno task proto`. Everything comes from npm; buf is the compiler,
  * in place of protoc, and reads nothing else.
  */
@@ -23,6 +23,8 @@ const OPTIONS = [
   "outputServices=none",
   "useExactTypes=false",
 ];
+/** Files of proto/, without their ending. */
+const NAMES = ["dust", "health", "reflection"] as const;
 const PROJECT = new URL("..", import.meta.url).pathname;
 
 /** SHA-256 in hex of a file's text. */
@@ -43,20 +45,27 @@ async function main(): Promise<void> {
   const target = `${PROJECT}src/transport/generated`;
   const directory = await Deno.makeTempDir({ prefix: "dust-proto-" });
   try {
-    await Deno.copyFile(`${PROJECT}proto/dust.proto`, `${directory}/dust.proto`);
+    for (const name of NAMES) {
+      await Deno.copyFile(`${PROJECT}proto/${name}.proto`, `${directory}/${name}.proto`);
+    }
     const plugin = { local: ["deno", "run", "-A", "--quiet", TS_PROTO], out: ".", opt: OPTIONS };
     const template = JSON.stringify({ version: "v2", plugins: [plugin] });
     await run(directory, ["generate", "--template", template]);
-    await run(directory, ["build", "--exclude-source-info", "-o", "dust.binpb"]);
+    await run(directory, ["build", "--exclude-source-info", "-o", "all.binpb"]);
     await Deno.mkdir(target, { recursive: true });
-    await Deno.copyFile(`${directory}/dust.ts`, `${target}/dust.ts`);
-    const descriptor = Deno.readFileSync(`${directory}/dust.binpb`).toBase64();
+    for (const name of NAMES) {
+      await Deno.copyFile(`${directory}/${name}.ts`, `${target}/${name}.ts`);
+    }
+    const descriptor = Deno.readFileSync(`${directory}/all.binpb`).toBase64();
     await Deno.writeTextFile(
       `${target}/descriptor.ts`,
       [
         "// Written by scripts/proto.ts. DO NOT EDIT.",
-        `export const PROTO_DIGEST = "${digestOf(`${PROJECT}proto/dust.proto`)}";`,
-        `export const CODE_DIGEST = "${digestOf(`${target}/dust.ts`)}";`,
+        "// SHA-256 of what it was made of and of what was made with it.",
+        "export const DIGESTS: Readonly<Record<string, string>> = {",
+        ...NAMES.flatMap((name) => [`proto/${name}.proto`, `src/transport/generated/${name}.ts`])
+          .map((path) => `  "${path}": "${digestOf(PROJECT + path)}",`),
+        "};",
         "// A FileDescriptorSet.",
         `export const DESCRIPTOR_BASE64 = "${descriptor}";`,
         "",
