@@ -243,10 +243,12 @@ export class ApplyQueue {
   #park(parked: Parked): void {
     if (this.#search !== undefined) return;
     assert(parked.index === this.#applied + 1, "ApplyQueue: parked at another entry than the next");
-    this.#search = new VerdictSearch({
+    const search = new VerdictSearch({
       parked,
       log: this.#log,
       onFound: (verdict) => {
+        // The state may have been replaced meanwhile, and the parked entry with it.
+        if (this.#search !== search) return;
         this.#found = verdict;
         this.#resendOnceBack();
         this.#pump();
@@ -254,7 +256,8 @@ export class ApplyQueue {
       onMissing: () => this.#listener.onVerdictMissing(parked),
       onFatal: (error) => this.#listener.onFatal(error),
     });
-    this.#search.advance(logIndex(this.#committed));
+    this.#search = search;
+    search.advance(logIndex(this.#committed));
   }
 
   #obey(verdict: VerdictCommand): void {

@@ -53,6 +53,8 @@ export class VerdictSearch {
         to: logIndex(this.#target + 1),
         sizeBytesMax: APPLY_BATCH_BYTES_MAX,
       });
+      // The log begins anew behind a snapshot, which is about to take the parked entry's place.
+      if (entries.length === 0) break;
       for (const entry of entries) {
         const verdict = entry.kind === "normal" ? readVerdict(entry.payload) : undefined;
         if (verdict?.index === this.#options.parked.index) return this.#options.onFound(verdict);

@@ -87,3 +87,15 @@ Deno.test("VerdictSearch hands on the failure of a disk", async () => {
   await settle();
   deepStrictEqual(said, ["fatal Error: gone"]);
 });
+
+Deno.test("VerdictSearch ends where the log begins anew behind a snapshot: it has nothing to read", async () => {
+  const { log, search, said } = setUp([undefined, verdictPayload(2, "run")]);
+  let reads = 0;
+  log.read = () => {
+    reads += 1;
+    return reads > 9 ? Promise.reject(new Error("reads for ever")) : Promise.resolve([]);
+  };
+  search.advance(logIndex(4));
+  await settle();
+  deepStrictEqual([said, reads], [["missing"], 1]);
+});

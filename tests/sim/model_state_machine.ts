@@ -227,14 +227,14 @@ export class ModelStateMachine implements SimStateMachine {
     return { ...appliedOf(state), generation };
   }
 
-  async stage(bytes: Uint8Array): Promise<SnapshotOutcome> {
+  async stageContent(bytes: Uint8Array): Promise<SnapshotOutcome> {
     const found = decodeState(bytes, 0);
     if (found === undefined) throw new FatalError(65, "Cannot stage a snapshot: it is damaged");
     const generation = await this.#generations.write(bytes);
     return { ...appliedOf(found.state), generation };
   }
 
-  activate(generation: number): ModelState {
+  switchTo(generation: number): ModelState {
     const { fileSystem, directory } = this.#host;
     const file = fileSystem.openSync(joinPath(directory, String(generation)), "write");
     const bytes = new Uint8Array(file.sizeSync());

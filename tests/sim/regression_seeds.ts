@@ -55,6 +55,12 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     found: "the simulation let a paused process's two batches overtake each other (seed 12661 too)",
   },
   {
+    seed: 3274,
+    found:
+      "a snapshot was installed over an entry that waited for its verdict, and the node read its " +
+      "empty log for ever (unit test: VerdictSearch ends where the log begins anew)",
+  },
+  {
     seed: 282,
     found:
       "without pre-votes one removed node may stop a change for good, as with etcd: what must " +

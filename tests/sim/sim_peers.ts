@@ -85,7 +85,7 @@ export class SimPeers implements PeersPort {
   async stage(snapshot: SnapshotMetadata): Promise<LogMarker> {
     const content = this.#received.get(snapshot.index);
     assert(content !== undefined, "SimPeers.stage: no content");
-    const staged = await this.#host.stateMachine.stage(content);
+    const staged = await this.#host.stateMachine.stageContent(content);
     for (const index of [...this.#received.keys()]) {
       if (index <= snapshot.index) this.#received.delete(index);
     }
@@ -94,7 +94,7 @@ export class SimPeers implements PeersPort {
   }
 
   activate(marker: LogMarker): Promise<void> {
-    this.#host.onInstalled(this.#host.stateMachine.activate(marker.generation));
+    this.#host.onInstalled(this.#host.stateMachine.switchTo(marker.generation));
     return Promise.resolve();
   }
 }

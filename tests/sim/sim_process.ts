@@ -96,7 +96,8 @@ export class SimProcess {
 
   /** What was due in a pause happens behind it, in the order in which it was due. */
   #resumeLater(): void {
-    this.#world.timeline.after(this.pausedUntilMs - this.nowMs, () => {
+    // At least a microsecond: sums of milliseconds are not exact, and time must pass.
+    this.#world.timeline.after(Math.max(0.001, this.pausedUntilMs - this.nowMs), () => {
       if (this.nowMs < this.pausedUntilMs) return this.#resumeLater();
       for (const plan of this.#held.splice(0)) this.#fire(plan);
     });

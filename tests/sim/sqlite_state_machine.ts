@@ -160,13 +160,13 @@ export class SqliteStateMachine implements SimStateMachine {
     return { ...appliedOf(state), generation };
   }
 
-  async stage(bytes: Uint8Array): Promise<SnapshotOutcome> {
+  async stageContent(bytes: Uint8Array): Promise<SnapshotOutcome> {
     const { state } = decodeCopy(bytes);
     const generation = await this.#generations.write(bytes);
     return { ...appliedOf(state), generation };
   }
 
-  activate(generation: number): ModelState {
+  switchTo(generation: number): ModelState {
     const { database } = decodeCopy(this.#generations.read(generation));
     this.#writer[Symbol.dispose]();
     putDatabase(this.#path, database);

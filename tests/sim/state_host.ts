@@ -43,9 +43,9 @@ export interface SimStateMachine extends StateMachinePort {
   /** The whole state as bytes, to be sent or kept. */
   content(): Uint8Array;
   /** A received state becomes a generation of its own (rule S2). */
-  stage(bytes: Uint8Array): Promise<SnapshotOutcome>;
+  stageContent(bytes: Uint8Array): Promise<SnapshotOutcome>;
   /** The state is that of `generation` from now on. */
-  activate(generation: number): ModelState;
+  switchTo(generation: number): ModelState;
   /** The process has died. */
   abandon(): void;
 }
