@@ -387,3 +387,11 @@ Deno.test("An entry of a newer build stops the node; it is no result", () => {
   }
   match(message, /^FatalError: Cannot apply entry 2: Cannot decode command/);
 });
+
+Deno.test("A statement that is in the way of itself fails, and does not wait for ever (A3)", () => {
+  check([
+    [["CREATE VIRTUAL TABLE f USING fts4(a)", "CREATE TABLE log(a)"], "[{},{}]"],
+    ["INSERT INTO f VALUES('word')", '[{"last_insert_id":1,"rows_affected":1}]'],
+    ["INSERT INTO log SELECT optimize(f) FROM f", '[{"error":"database is locked"}]'],
+  ]);
+});

@@ -103,7 +103,9 @@ export class StatementRunner {
   messageOf(error: unknown): string {
     if (error instanceof StatementError) return error.message;
     if (error instanceof SqliteError) {
-      if (error.class === "result") return error.message;
+      // The batch's transaction holds every lock: a statement can only be in the way of itself, as
+      // optimize() of FTS3 is within an INSERT. Tried again it would be so for ever.
+      if (error.class === "result" || error.class === "busy") return error.message;
       throw notAResult(error);
     }
     throw error;
