@@ -66,8 +66,8 @@ export const DISK_BUGS: readonly PlantedBug[] = [
   }),
   bug("truncation_not_recorded", "a start knows what was replaced", {
     in: "src/log/segmented_log.ts",
-    find: '      records.push({ kind: "truncate", point });\n',
-    replace: "",
+    find: 'if (point !== this.#contents.last) records.push({ kind: "truncate", point });',
+    replace: 'if (point.index < 0) records.push({ kind: "truncate", point });',
   }),
   bug("vote_record_not_written", "term and vote are in the log", {
     in: "src/log/segmented_log.ts",

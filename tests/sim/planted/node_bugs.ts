@@ -11,9 +11,9 @@ export const NODE_BUGS: readonly PlantedBug[] = [
   bug("acknowledged_before_fsync", "nothing is promised before it is on the disk", {
     in: "src/node/append_queue.ts",
     find:
-      "      this.#log.sync().then(() => {\n        for (const work of works) work.onDurable();\n      }),",
-    replace: "      Promise.resolve().then(async () => {\n" +
-      "        for (const work of works) work.onDurable();\n        await this.#log.sync();\n      }),",
+      "    return this.#log.sync().then(() => {\n      for (const work of works) work.onDurable();\n    });",
+    replace: "    return Promise.resolve().then(async () => {\n" +
+      "      for (const work of works) work.onDurable();\n      await this.#log.sync();\n    });",
   }),
   bug("never_synced", "entries are synced, not only written", {
     in: "src/node/append_queue.ts",
@@ -63,8 +63,8 @@ export const NODE_BUGS: readonly PlantedBug[] = [
   }),
   bug("ready_before_own_term", "a leader serves once an entry of its term is applied (rule E4)", {
     in: "src/node/node.ts",
-    find: "this.#ready = this.isLeader && this.#loop.isOfOwnTerm(appliedIndex);",
-    replace: "this.#ready = this.isLeader && appliedIndex >= 0;",
+    find: "this.#ready = this.leaderId !== NOBODY && this.#loop.isOfOwnTerm(appliedIndex);",
+    replace: "this.#ready = this.leaderId !== NOBODY && appliedIndex >= 0;",
   }),
   bug("tail_keeps_replaced_entries", "replaced entries are never applied (figure 7)", {
     in: "src/node/entry_tail.ts",
@@ -86,9 +86,9 @@ export const NODE_BUGS: readonly PlantedBug[] = [
   bug("log_purged_before_the_marker", "state, marker, purge: in this order (B.1)", {
     in: "src/node/compaction.ts",
     find: "    if (!(await this.#saveMarker(marker))) return false;\n" +
-      "    await this.#log.purge(logIndex(Math.max(0, marker.index - trailingEntries)));\n",
-    replace: "    await this.#log.purge(logIndex(Math.max(0, marker.index - trailingEntries)));\n" +
-      "    if (!(await this.#saveMarker(marker))) return false;\n",
+      "    const heldIndex",
+    replace: "    await this.#log.purge(marker.index);\n" +
+      "    if (!(await this.#saveMarker(marker))) return false;\n    const heldIndex",
   }),
   bug("install_forgets_the_vote", "the marker carries the vote record (rule S2)", {
     in: "src/node/event_loop.ts",
@@ -154,9 +154,9 @@ export const NODE_BUGS: readonly PlantedBug[] = [
   }),
   bug("full_disk_loses_entries", "entries that met a full disk are written again", {
     in: "src/node/append_queue.ts",
-    find:
-      'if (error instanceof OperatingError && error.code === "disk_full") return this.#retryLater();',
-    replace: 'if (error instanceof OperatingError && error.code === "disk_full") {\n' +
-      "        this.#waiting.splice(0, works.length);\n        return this.#retryLater();\n      }",
+    find: "      if (!isDiskFull(error)) throw error;\n      return this.#run(this.#retryLater());",
+    replace:
+      "      if (!isDiskFull(error)) throw error;\n      this.#waiting.splice(0, works.length);\n" +
+      "      return this.#run(this.#retryLater());",
   }),
 ];
