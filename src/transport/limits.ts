@@ -45,7 +45,7 @@ export const CONTROL_SILENCE_MS_MAX = 3000;
 export const BULK_SILENCE_MS_MAX = 15_000;
 
 /** Streams that one connection may have open to this node. */
-export const GRPC_STREAMS_MAX = 1024;
+export const GRPC_STREAMS_MAX = 8192;
 
 /** What a connection may have under way before the receiver has read it. */
 export const HTTP2_WINDOW_BYTES = 1024 * 1024;
@@ -75,3 +75,26 @@ export const DUPLICATE_AGAIN_MS = 5000;
 
 /** Clients that watch this node's health. */
 export const HEALTH_WATCHERS_MAX = 64;
+
+/** Bytes of a snapshot that were sent and are not written by the receiver. */
+export const SNAPSHOT_WINDOW_BYTES = 2 * 1024 * 1024;
+
+/** Bytes of a snapshot after which the receiver syncs what it wrote (rule N3). */
+export const SNAPSHOT_SYNC_BYTES = 8 * 1024 * 1024;
+
+/** How long a transfer may stand still; the last bytes may have to be verified and synced. */
+export const SNAPSHOT_SILENCE_MS_MAX = 30_000;
+
+/** Calls of others that are being answered, and the bytes of their bodies; more are told to come again. */
+export const CALLS_IN_FLIGHT_MAX = 8192;
+export const CALL_BODIES_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Bytes of one request's body: an entry's, with room for what is put around it. */
+export const CALL_BODY_BYTES_MAX = 160 * 1024 * 1024;
+
+/** Addresses that are called, each with a connection kept open. */
+export const CALL_CHANNELS_MAX = 64;
+
+/** Between attempts of a connection for calls to come up again. */
+export const CALL_RECONNECT_MS_MIN = 100;
+export const CALL_RECONNECT_MS_MAX = 1000;
