@@ -10,7 +10,13 @@ import { OperatingError } from "../base/errors.ts";
 import type { Acceptor, ByteStream, Method, StreamEnd, StreamEvents } from "./byte_stream.ts";
 import { channelCredentials, serverCredentials } from "./peer_credentials.ts";
 import type { PeerTls } from "./peer_tls.ts";
-import { GRPC_MESSAGE_BYTES_MAX, GRPC_STREAMS_MAX, HTTP2_WINDOW_BYTES } from "./limits.ts";
+import {
+  CALL_RECONNECT_MS_MAX,
+  CALL_RECONNECT_MS_MIN,
+  GRPC_MESSAGE_BYTES_MAX,
+  GRPC_STREAMS_MAX,
+  HTTP2_WINDOW_BYTES,
+} from "./limits.ts";
 
 const PATHS: Readonly<Record<Method, string>> = {
   talk: "/dust.v1.Peer/Talk",
@@ -27,6 +33,12 @@ const OPTIONS: grpc.ChannelOptions = {
   "grpc.max_send_message_length": GRPC_MESSAGE_BYTES_MAX,
   "grpc-node.flow_control_window": HTTP2_WINDOW_BYTES,
   "grpc.enable_retries": 0,
+  // Only channels for calls reconnect by themselves.
+  "grpc.initial_reconnect_backoff_ms": CALL_RECONNECT_MS_MIN,
+  "grpc.min_reconnect_backoff_ms": CALL_RECONNECT_MS_MIN,
+  "grpc.max_reconnect_backoff_ms": CALL_RECONNECT_MS_MAX,
+  // Else a write counts as taken before there is a connection.
+  "grpc.per_rpc_retry_buffer_size": 0,
   // A proxy of the environment is none between peers.
   "grpc.enable_http_proxy": 0,
   // Nobody else's configuration decides how peers are called.

@@ -13,6 +13,7 @@ import type { Entropy } from "../os/entropy.ts";
 import type { Message } from "../raft/message.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ByteStream, StreamEvents } from "./byte_stream.ts";
+import { PeerCalls } from "./call_traffic.ts";
 import type { Hello } from "./generated/dust.ts";
 import { GrpcChannel, GrpcListener } from "./grpc_endpoint.ts";
 import { laneOf, makeHello, refusalOf } from "./handshake.ts";
@@ -25,6 +26,7 @@ import {
 } from "./limits.ts";
 import type { DialledStream } from "./outbound_lane.ts";
 import type { LocalIdentity, Peer } from "./peer_identity.ts";
+import type { PeerAnswers, PeerRequest } from "./peer_calls.ts";
 import { PeerLink } from "./peer_link.ts";
 import type { PeerServices } from "./peer_services.ts";
 import type { PeerStatus } from "./peer_status.ts";
@@ -66,6 +68,7 @@ export class PeerNetwork {
   readonly #links = new Map<NodeId, PeerLink>();
   #membership: Membership | undefined;
   readonly #inbound = new Set<InboundStream>();
+  readonly #calls: PeerCalls;
   #beat: Timer | undefined;
   #beatMs = 0;
   #isClosed = false;
@@ -73,6 +76,8 @@ export class PeerNetwork {
   constructor(options: PeerNetworkOptions) {
     this.#options = options;
     this.#identity = options.identity;
+    const { services, tls } = options;
+    this.#calls = new PeerCalls({ services, tls, identity: () => this.#identity });
   }
 
   /** What this node says of itself. */
@@ -139,6 +144,20 @@ export class PeerNetwork {
     else queueMicrotask(() => services.onUnreachable(message.to));
   }
 
+  /**
+   * Asks the node at `address` (`host:port`), member or not. The answer's results, where they are a stream,
+   * are read to their end or cancelled.
+   * @throws {OperatingError} `not_ready`: nothing reached it. `outcome_unknown`: something may have.
+   * `canceled` by `signal`. `conflict`: it belongs to another cluster. Else what it answered.
+   */
+  call<Kind extends PeerRequest["kind"]>(
+    address: string,
+    request: Extract<PeerRequest, { readonly kind: Kind }>,
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<PeerAnswers[Kind]> {
+    return this.#calls.call<Kind>(address, request, options);
+  }
+
   /** Figures of each peer, by number. */
   peers(): readonly PeerStatus[] {
     return [...this.#links.values()].map((link) => link.status)
@@ -152,6 +171,7 @@ export class PeerNetwork {
     for (const link of this.#links.values()) link.close({ kind: "closed", text: "Closing" });
     this.#links.clear();
     for (const stream of [...this.#inbound]) stream.close("closed", "Closing");
+    this.#calls.close();
     this.#listener?.close();
     return Promise.resolve();
   }
@@ -177,6 +197,7 @@ export class PeerNetwork {
   }
 
   #accept(method: "talk" | "send_snapshot" | "call", stream: ByteStream): StreamEvents {
+    if (method === "call" && !this.#isClosed) return this.#calls.accept(stream);
     const isFull = this.#inbound.size >= INBOUND_STREAMS_MAX;
     if (this.#isClosed || isFull || method !== "talk") {
       const text = isFull ? "Too many streams" : "Not served";
