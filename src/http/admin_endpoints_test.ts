@@ -101,7 +101,7 @@ Deno.test("GET /status?key= selects a part", async () => {
       ["store.nothing", "{}"],
       ["store.constructor", "{}"],
       ["http.tls", '{"enabled":"false"}'],
-    ]
+    ] as const
   ) strictEqual((await call(setup, `/status?pretty&key=${key}`)).text, text, key);
 });
 
