@@ -350,11 +350,16 @@ export class BatchRunner {
       return `[${errorResult(verdict.reason, 0, { isQuery: false })}]`;
     }
     context.budget.open({
+      index,
       mode: verdict === undefined ? mode : "unlimited",
       softLimitSteps: context.record.softLimitSteps,
       timeoutMs: this.#reader.timeoutMs,
     });
-    return this.#run(batch, at, this.#knownIndex === index ? this.#failures : NO_FAILURES);
+    try {
+      return this.#run(batch, at, this.#knownIndex === index ? this.#failures : NO_FAILURES);
+    } finally {
+      context.budget.leave();
+    }
   }
 
   #run(batch: ApplyBatch, at: number, failures: readonly KnownFailure[]): EntryResult {

@@ -6,7 +6,7 @@
 // --- replicated: the same statement must fail on every node, or on none ---------------------------
 
 /** Steps of SQLite's virtual machine after which an entry needs a verdict (rule A4), unless set otherwise. */
-export const SOFT_LIMIT_STEPS_DEFAULT = 200_000_000;
+export const SOFT_LIMIT_STEPS_DEFAULT = 100_000_000;
 
 /** How many steps a client's millisecond of `db_timeout` is worth (rule A4). */
 export const STEPS_PER_TIMEOUT_MS = 10_000;
@@ -114,6 +114,13 @@ export const FREE_SHARE_MIN = 1 / 8;
 
 /** How often the room is looked at while it is short, though no batch comes. */
 export const ROOM_LOOK_MS = 300;
+
+/**
+ * How often the writer is looked at, and how many looks in which it has not got on within an entry end the
+ * process (rule A4b): steps that are counted take a millisecond or two between two beats.
+ */
+export const STUCK_LOOK_MS = 1_000;
+export const STUCK_LOOKS_MAX = 60;
 
 /** A file on tmpfs that is given up when it is full, so that DELETE and checkpoint can work (rule A3). */
 export const BALLAST_BYTES = 8 * 1024 * 1024;

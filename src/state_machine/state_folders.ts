@@ -5,6 +5,7 @@
  *   DATA_DIR/state/GENERATION/db.sqlite   disk mode: the live file; RAM mode: its newest durable copy
  *   RAM_DIR/dust-HASH/db.sqlite           RAM mode: the live file (ram_folders.ts)
  *   RAM_DIR/dust-HASH/identity            whose it is (rule S4: never in the replicated tables)
+ *   DATA_DIR/state/stuck                  the entry that no writer came back from (rule A4b)
  *   DATA_DIR/state/live/db.sqlite         RAM mode without tmpfs: rebuilt at each start
  *   DATA_DIR/state/outgoing/INDEX.sqlite  a copy on its way to another node
  *   DATA_DIR/state/incoming/              what comes from another node, until it is whole
@@ -22,6 +23,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { userInfo } from "node:os";
 import { FatalError } from "../base/errors.ts";
@@ -29,6 +31,7 @@ import { joinPath } from "../os/file_system.ts";
 
 const FILE_NAME = "db.sqlite";
 const LIVE_NAME = "live";
+const STUCK_NAME = "stuck";
 const OUTGOING_NAME = "outgoing";
 const INCOMING_NAME = "incoming";
 const PRIVATE_MODE = 0o700;
@@ -140,6 +143,34 @@ function removeGenerations(
     if (!GENERATION_PATTERN.test(name) || !isToGo(Number(name))) continue;
     rmSync(joinPath(folder, name), { recursive: true, force: true });
   }
+}
+
+/** The entry from which a process did not come back; 0 when none is on record. */
+export function readStuckIndex(dataDirectory: string): number {
+  const path = stuckPath(dataDirectory);
+  const index = existsSync(path) ? Number(readFileSync(path, "utf8")) : 0;
+  return Number.isSafeInteger(index) ? index : 0;
+}
+
+/** Records it durably. */
+export function writeStuckIndex(dataDirectory: string, index: number): void {
+  const file = openSync(stuckPath(dataDirectory), "w", 0o600);
+  try {
+    writeSync(file, String(index));
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  syncFolder(stateFolder(dataDirectory));
+}
+
+/** Forgets it. A record that comes back after a crash is of an entry that was applied, and means nothing. */
+export function removeStuckIndex(dataDirectory: string): void {
+  rmSync(stuckPath(dataDirectory), { force: true });
+}
+
+function stuckPath(dataDirectory: string): string {
+  return joinPath(stateFolder(dataDirectory), STUCK_NAME);
 }
 
 /** Size of a file in bytes. @throws {FatalError} when it is missing: the log names it. */

@@ -5,7 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
-import { OperatingError } from "../base/errors.ts";
+import { FatalError, OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, term } from "../base/ids.ts";
 import { APPLY_BATCH_BYTES_MAX } from "../base/limits.ts";
 import type { QueryRequest, RequestBody } from "../command/request.ts";
@@ -27,15 +27,19 @@ import { packBatch, packLargeEntry } from "./apply_batch.ts";
 import { type CopiedState, copyOnThread } from "./copy_thread.ts";
 import type { CopyTarget } from "./copy_worker.ts";
 import { ROOM_LOOK_MS } from "./limits.ts";
+import { EntryWatch, Watchdog } from "./entry_watch.ts";
 import { ReadGate } from "./read_gate.ts";
 import { ReaderPool } from "./reader_pool.ts";
 import {
   adoptFile,
   generationPath,
   outgoingPath,
+  readStuckIndex,
   removeOlderGenerations,
+  removeStuckIndex,
   removeUnused,
   requireFile,
+  writeStuckIndex,
 } from "./state_folders.ts";
 import { unpackAnswers, type WriterReply, type WriterState } from "./writer_messages.ts";
 import { startWriterWorker, WriterThread } from "./writer_thread.ts";
@@ -67,12 +71,16 @@ export interface StateMachineOptions {
   readonly writer?: Worker | undefined;
   readonly readers: number;
   readonly clock: Clock;
+  /** How the writer is watched, for tests; as limits.ts has it otherwise. */
+  readonly watchdog?: { readonly lookMs: number; readonly looksMax: number } | undefined;
   readonly onFatal: (error: unknown) => void;
 }
 
 /** Reasons that a voided entry is answered with. */
 const TIMEOUT_REASON = "execute timeout";
 const BUDGET_REASON = "statement was ended: it needs more steps than any write may take";
+
+const STUCK_REASON = "statement was ended: nothing could interrupt it";
 
 /** See the file's header. Made by `openStateMachine`. */
 export class StateMachine implements StateMachinePort {
@@ -89,6 +97,8 @@ export class StateMachine implements StateMachinePort {
   #switching: Promise<void> | undefined;
   /** The copies that are being made of the live file. */
   readonly #copying = new Set<Promise<unknown>>();
+  /** The entry from which an earlier process did not come back, until it is voided; 0 for none (rule A4b). */
+  #stuckIndex = 0;
   #parkedTimeoutMs = 0;
   /** The last of the batches that are being packed in pieces or wait for such. */
   #packing: Promise<void> | undefined;
@@ -108,6 +118,8 @@ export class StateMachine implements StateMachinePort {
     const { configuration, members } = parts.state;
     assert(configuration !== undefined && members !== undefined, "StateMachine: no configuration");
     this.#applied = appliedState(parts.state, { configuration, members });
+    this.#stuckIndex = parts.stuckIndex;
+    this.#forgetStuck();
   }
 
   /** Starts the threads on a live file. */
@@ -178,6 +190,7 @@ export class StateMachine implements StateMachinePort {
   }
 
   async tryParked(index: LogIndex): Promise<{ readonly ended: boolean; readonly reason: string }> {
+    if (index === this.#stuckIndex) return { ended: false, reason: STUCK_REASON };
     const { isEnded } = await this.#writer.ask("tried", (id) => ({ kind: "try", id, index }));
     const reason = this.#parkedTimeoutMs > 0 ? TIMEOUT_REASON : BUDGET_REASON;
     return { ended: isEnded, reason };
@@ -370,6 +383,13 @@ export class StateMachine implements StateMachinePort {
       configuration: state.configuration ?? configuration,
       members: state.members ?? members,
     });
+    this.#forgetStuck();
+  }
+
+  #forgetStuck(): void {
+    if (this.#stuckIndex === 0 || this.#applied.index < this.#stuckIndex) return;
+    this.#stuckIndex = 0;
+    removeStuckIndex(this.#live.dataDirectory);
   }
 }
 
@@ -378,6 +398,7 @@ interface Threads {
   readonly writer: WriterThread;
   readonly pool: ReaderPool;
   readonly state: WriterState;
+  readonly stuckIndex: number;
 }
 
 async function startThreads(
@@ -388,14 +409,21 @@ async function startThreads(
   const gate = ReadGate.allocate();
   const setup = { library, location, path, foreignKeys, gate };
   const pool = new ReaderPool({ setup, readers, clock, onFatal });
-  const writer = new WriterThread(options.writer, {
-    onReadersInTheWay: () => pool.interruptOldest(),
-    onFatal,
-  });
+  const { dataDirectory } = live;
+  const watch = EntryWatch.allocate();
+  const onStuck = (index: number): void => {
+    writeStuckIndex(dataDirectory, index);
+    onFatal(new FatalError(74, `Cannot end entry ${index}: the next start asks to have it voided`));
+  };
+  const watchdog = new Watchdog({ memory: watch, clock, onStuck, ...options.watchdog });
+  const listener = { onReadersInTheWay: () => pool.interruptOldest(), onFatal };
+  const writer = new WriterThread(options.writer, listener, watchdog);
+  const stuckIndex = readStuckIndex(dataDirectory);
   const synchronous = live.mode === "disk" ? "normal" as const : "off" as const;
-  const opening = { kind: "open", library: location, path, synchronous, isRam, gate } as const;
+  const file = { library: location, path, synchronous, isRam } as const;
+  const opening = { kind: "open", ...file, gate, watch, stuckIndex } as const;
   const { state } = await writer.ask("opened", (id) => ({ ...opening, id }));
-  return { writer, pool, state };
+  return { writer, pool, state, stuckIndex };
 }
 
 function appliedState(

@@ -7,6 +7,8 @@ import { assert } from "../base/assert.ts";
 import type { Connection } from "../sqlite/connection.ts";
 import { setProgressHandler } from "../sqlite/progress_handler.ts";
 import { type Statement, StatementStatus } from "../sqlite/statement.ts";
+import type { EntryWatch } from "./entry_watch.ts";
+import { Interruption } from "./interruption.ts";
 import { HARD_LIMIT_FACTOR, PROGRESS_STEPS, STEPS_PER_TIMEOUT_MS } from "./limits.ts";
 
 const RESET = { reset: true } as const;
@@ -25,19 +27,38 @@ export class StepBudget {
   #running = 0;
   #isExhausted = false;
 
-  /** @param nowMs A monotonic clock; only trials read it. */
-  constructor(connection: Connection, nowMs: () => number) {
-    this.#nowMs = nowMs;
+  readonly #watch: EntryWatch | undefined;
+  readonly #stuckIndex: number;
+
+  constructor(connection: Connection, options: {
+    /** A monotonic clock; only trials read it. */
+    readonly nowMs: () => number;
+    /** Where to show that an entry gets on. */
+    readonly watch?: EntryWatch | undefined;
+    /** The entry from which an earlier process did not come back; 0 for none. */
+    readonly stuckIndex?: number | undefined;
+  }) {
+    this.#nowMs = options.nowMs;
+    this.#watch = options.watch;
+    this.#stuckIndex = options.stuckIndex ?? 0;
     setProgressHandler(connection, PROGRESS_STEPS, () => this.#goOn());
   }
 
-  /** Begins an entry. `timeoutMs` 0 is none. */
+  /**
+   * Begins an entry. `timeoutMs` 0 is none.
+   * @throws {Interruption} for the one that nobody comes back from: it waits for its verdict unrun.
+   */
   open(options: {
+    readonly index: number;
     readonly mode: RunMode;
     readonly softLimitSteps: number;
     readonly timeoutMs: number;
   }): void {
-    const { mode, softLimitSteps, timeoutMs } = options;
+    const { index, mode, softLimitSteps, timeoutMs } = options;
+    if (index === this.#stuckIndex && mode !== "unlimited") {
+      throw new Interruption({ kind: "exhausted" });
+    }
+    this.#watch?.enter(index);
     const hard = softLimitSteps * HARD_LIMIT_FACTOR;
     const byTimeout = timeoutMs === 0 ? Infinity : timeoutMs * STEPS_PER_TIMEOUT_MS;
     this.#limit = mode === "apply"
@@ -51,8 +72,14 @@ export class StepBudget {
     this.#isExhausted = false;
   }
 
+  /** Ends the entry, or what was left of it. */
+  leave(): void {
+    this.#watch?.enter(0);
+  }
+
   /** Counts a statement that has ended, however it did. */
   close(statement: Statement): void {
+    this.#watch?.beat();
     this.#steps += Math.max(this.#running, statement.status(StatementStatus.VM_STEP, RESET));
     this.#running = 0;
     if (this.#steps > this.#limit) this.#isExhausted = true;
@@ -65,6 +92,7 @@ export class StepBudget {
   }
 
   #goOn(): boolean {
+    this.#watch?.beat();
     this.#running += PROGRESS_STEPS;
     assert(this.#running > 0, "StepBudget: count overflow");
     if (this.#steps + this.#running > this.#limit) this.#isExhausted = true;

@@ -15,6 +15,7 @@ import { setLimits, setSwitches } from "../sqlite/settings.ts";
 import { setAutomaticCheckpoint } from "../sqlite/wal.ts";
 import type { ApplyBatch } from "./apply_batch.ts";
 import { type BatchHost, type BatchOutcome, BatchRunner, type Verdict } from "./batch_runner.ts";
+import type { EntryWatch } from "./entry_watch.ts";
 import { EntryRunner } from "./entry_runner.ts";
 import { freezeArithmetic, freezeChance } from "./frozen_functions.ts";
 import { BUSY_PAUSE_MS, BUSY_TIMEOUT_MS, SQL_LIMITS, WRITER_CACHE_KIB } from "./limits.ts";
@@ -40,6 +41,10 @@ export interface WriterOptions {
   readonly nowMs: () => number;
   /** Blocks the thread for so long. */
   readonly sleepMs: (durationMs: number) => void;
+  /** Where to show that entries get on (rule A4b); undefined where nobody looks. */
+  readonly watch?: EntryWatch | undefined;
+  /** The entry from which an earlier process did not come back: it is not run before its verdict. 0 for none. */
+  readonly stuckIndex?: number | undefined;
   /** How many prepared statements are kept, which no result may depend on; undefined for the usual. */
   readonly statementsCachedMax?: number;
 }
@@ -89,7 +94,7 @@ export class Writer implements Disposable {
     this.#context = new WriterContext({
       session: this.#session,
       savepoints: new Savepoints(this.#session),
-      budget: new StepBudget(this.connection, options.nowMs),
+      budget: new StepBudget(this.connection, options),
       nowMs: options.nowMs,
       record,
     });

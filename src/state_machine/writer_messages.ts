@@ -21,6 +21,10 @@ export type WriterRequest =
     readonly isRam: boolean;
     /** The gate before each read (read_gate.ts). */
     readonly gate: SharedArrayBuffer;
+    /** Shows whether entries get on (entry_watch.ts). */
+    readonly watch: SharedArrayBuffer;
+    /** The entry from which an earlier process did not come back, 0 for none (rule A4b). */
+    readonly stuckIndex: number;
   }
   /** A packed batch, transferred. */
   | { readonly kind: "apply"; readonly id: number; readonly batch: ArrayBuffer }

@@ -5,6 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { FatalError } from "../base/errors.ts";
+import type { Watchdog } from "./entry_watch.ts";
 import type { WriterReply, WriterRequest } from "./writer_messages.ts";
 
 /** Replies that belong to a request. */
@@ -24,16 +25,18 @@ export function startWriterWorker(): Worker {
 /** See the file's header. */
 export class WriterThread {
   readonly #worker: Worker;
+  readonly #watchdog: Watchdog;
   readonly #waiting = new Map<number, (reply: Answer) => void>();
   #nextId = 1;
 
-  /** Takes over `worker`, made by `startWriterWorker`. */
+  /** Takes over `worker`, made by `startWriterWorker`, and who watches it. */
   constructor(worker: Worker, listener: {
     /** Reads hold up the emptying of the `-wal`. */
     readonly onReadersInTheWay: () => void;
     readonly onFatal: (error: Error) => void;
-  }) {
+  }, watchdog: Watchdog) {
     this.#worker = worker;
+    this.#watchdog = watchdog;
     this.#worker.onmessage = ({ data }: MessageEvent<WriterReply>) => {
       if (data.kind === "readers_in_the_way") listener.onReadersInTheWay();
       else if (data.kind === "fatal") listener.onFatal(errorOf(data));
@@ -68,6 +71,7 @@ export class WriterThread {
 
   /** Ends the thread, whose connection is closed. */
   end(): void {
+    this.#watchdog.stop();
     this.#worker.terminate();
   }
 

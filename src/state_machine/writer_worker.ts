@@ -12,6 +12,7 @@ import { SqliteError } from "../sqlite/errors.ts";
 import { openLibrary } from "../sqlite/loader.ts";
 import { ApplyBatch } from "./apply_batch.ts";
 import type { BatchOutcome } from "./batch_runner.ts";
+import { EntryWatch } from "./entry_watch.ts";
 import { WAL_GATE_RETRY_MS } from "./limits.ts";
 import { ReadGate } from "./read_gate.ts";
 import { RoomKeeper } from "./room_keeper.ts";
@@ -92,7 +93,9 @@ function handleOpen(request: WriterRequest & { readonly kind: "open" }): void {
   Deno.env.set("TZ", "UTC");
   const { path, synchronous, gate } = request;
   const library = openLibrary(request.library);
-  const writer = new Writer({ library, path, synchronous, nowMs, sleepMs });
+  const watch = new EntryWatch(request.watch);
+  const { stuckIndex } = request;
+  const writer = new Writer({ library, path, synchronous, nowMs, sleepMs, watch, stuckIndex });
   const walBytes = (): number => sizeOf(`${path}-wal`);
   const walKeeper = new WalKeeper({
     connection: writer.connection,
