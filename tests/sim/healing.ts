@@ -75,6 +75,7 @@ function calm(world: World, group: readonly NodeId[] | undefined): void {
     machine.ioErrorsUntilMs = 0;
     machine.slowUntilMs = 0;
     machine.stalledUntilMs = 0;
+    machine.lagsUntilMs = 0;
     machine.crashAtOperation = undefined;
     machine.disk.capacityBytes = DISK_BYTES;
     if (machine.process !== undefined) machine.process.pausedUntilMs = 0;

@@ -53,6 +53,8 @@ export interface Machine {
   slowUntilMs: number;
   /** Until then syncs take a second or so. */
   stalledUntilMs: number;
+  /** Until then it applies slowly: what is committed is not in force here yet. */
+  lagsUntilMs: number;
 }
 
 /** What a first member begins with, or, without a configuration, one that is to join. */

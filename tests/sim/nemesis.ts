@@ -293,9 +293,19 @@ export class Nemesis {
     }
   }
 
-  /** The old and the new voters do not hear each other, and each want a leader. */
+  /**
+   * The old and the new voters do not hear each other, and each want a leader. Some of the old ones are
+   * late to apply the change, and count as it was before.
+   */
   #splitSoon(newcomers: readonly NodeId[]): void {
-    if (this.#world.options.faults.partition === 0 || this.#world.isLull) return;
+    const { faults } = this.#world.options;
+    if (faults.partition + faults.oneWay + faults.coup === 0 || this.#world.isLull) return;
+    for (const machine of this.#world.machines.values()) {
+      const isOld = !newcomers.includes(machine.id);
+      if (isOld && this.#chance.happens(0.6)) {
+        machine.lagsUntilMs = this.#world.timeline.nowMs + this.#chance.within(500, 3000);
+      }
+    }
     this.#world.timeline.after(this.#chance.within(0, 400), () => {
       if (this.#isOver) return;
       const group = new Set(newcomers);

@@ -25,6 +25,9 @@ import type { SimStateMachine, StateHost } from "./state_host.ts";
 import { WatchedLog } from "./watched_log.ts";
 import type { World } from "./world.ts";
 
+/** The longest that a batch takes where applying lags. */
+const LAG_MS = 800;
+
 /** How a process ends: by itself or a signal, or with the machine's power. */
 export type Death = "exit" | "power";
 
@@ -202,7 +205,7 @@ export class SimProcess {
       directory: STATE_DIRECTORY,
       realFolder: () => this.#world.folderOf(machine.id),
       mode: machine.mode,
-      applyMs: this.#world.isCalm ? 1 : this.#world.options.applyMs,
+      applyMs: () => this.#applyMs(),
       chance: this.#chance,
       get nowMs(): number {
         return timeline.nowMs;
@@ -355,6 +358,12 @@ export class SimProcess {
     return new Promise((resolve) => {
       this.plan(delayMs, resolve);
     });
+  }
+
+  #applyMs(): number {
+    const { options, isCalm } = this.#world;
+    if (isCalm) return 1;
+    return this.nowMs < this.machine.lagsUntilMs ? LAG_MS : options.applyMs;
   }
 
   #syncMs(): number {

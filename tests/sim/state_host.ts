@@ -24,7 +24,7 @@ export interface StateHost {
   readonly mode: "ram" | "disk";
   readonly chance: Chance;
   /** The longest that a batch takes. */
-  readonly applyMs: number;
+  applyMs(): number;
   /** Runs `work` in simulated milliseconds, unless the process dies before. */
   later(delayMs: number, work: () => void): void;
   readonly nowMs: number;
@@ -61,8 +61,9 @@ export class Turns {
 
   /** Does `work` when all before it is done. */
   take<T>(work: () => T): Promise<T> {
-    const { chance, nowMs, applyMs } = this.#host;
-    const doneMs = Math.max(nowMs, this.#busyUntilMs) + chance.below(applyMs * 100) / 100;
+    const { chance, nowMs } = this.#host;
+    const takesMs = chance.below(this.#host.applyMs() * 100) / 100;
+    const doneMs = Math.max(nowMs, this.#busyUntilMs) + takesMs;
     this.#busyUntilMs = doneMs;
     return new Promise((resolve, reject) => {
       this.#host.later(doneMs - nowMs, () => {

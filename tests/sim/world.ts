@@ -141,6 +141,7 @@ export class World implements Disposable {
       ioErrorsUntilMs: 0,
       slowUntilMs: 0,
       stalledUntilMs: 0,
+      lagsUntilMs: 0,
     };
     this.machines.set(id, machine);
     this.judge.facts.set(id, facts);
