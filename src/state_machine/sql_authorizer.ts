@@ -15,6 +15,7 @@ import {
 import type { Connection } from "../sqlite/connection.ts";
 import { DML_KEYWORDS, firstKeyword } from "./sql_keyword.ts";
 import {
+  actionRule,
   ALLOWED_MODULES,
   functionRule,
   LOCAL_MODULES,
@@ -45,22 +46,6 @@ export interface Pragma {
 const SCHEMA_TABLES: ReadonlySet<string> = new Set(["sqlite_master", "sqlite_schema"]);
 /** What could store what it reads; ALTER and the like read the schema for their own ends. */
 const STORING_KEYWORDS: ReadonlySet<string> = new Set([...DML_KEYWORDS, "CREATE"]);
-
-const PLAIN_ACTIONS: ReadonlySet<number> = new Set([
-  Action.SELECT,
-  Action.RECURSIVE,
-  Action.CREATE_INDEX,
-  Action.CREATE_TABLE,
-  Action.CREATE_TRIGGER,
-  Action.CREATE_VIEW,
-  Action.DROP_INDEX,
-  Action.DROP_TABLE,
-  Action.DROP_TRIGGER,
-  Action.DROP_VIEW,
-  Action.DROP_VTABLE,
-  Action.REINDEX,
-  Action.ANALYZE,
-]);
 
 /** One per connection. */
 export class SqlAuthorizer {
@@ -105,12 +90,10 @@ export class SqlAuthorizer {
       case Action.TRANSACTION:
       case Action.SAVEPOINT:
         return this.#control(request);
-      case Action.ALTER_TABLE:
-        return isOwn(request.second ?? "") ? "deny" : "allow";
       case Action.CREATE_VTABLE:
         return ALLOWED_MODULES.has((request.second ?? "").toLowerCase()) ? "allow" : "deny";
       default:
-        if (!PLAIN_ACTIONS.has(action)) return "deny";
+        if (actionRule(action) !== "allow") return "deny";
         return isOwn(request.first ?? "") || isOwn(request.second ?? "") ? "deny" : "allow";
     }
   }

@@ -1,6 +1,6 @@
 /**
- * What SQL may do, in one place: every function, pragma and virtual table of the pinned build has a
- * line here, and whatever has none is refused (a test asks the build for its lists).
+ * What SQL may do, in one place: every function, pragma, virtual table and action of the pinned build
+ * has a line here, and whatever has none is refused (a test asks the build for its lists).
  *
  *   allow    the same on every replica, and harmless
  *   freeze   replaced, so that it becomes the same on every replica (frozen_functions.ts; the clock
@@ -8,6 +8,7 @@
  *   local    a fact about this node or this build: in reads only
  *   refuse   never
  */
+import { Action } from "../sqlite/authorizer.ts";
 
 /** @see the header */
 export type FunctionRule = "allow" | "freeze" | "local" | "refuse";
@@ -117,6 +118,61 @@ export const LOCAL_MODULES: ReadonlySet<string> = new Set([
   "pragma_module_list",
   "pragma_pragma_list",
 ]);
+
+/**
+ * What a statement may do: `allow` it on any table but ours; `check` what it is about, a name, a
+ * function or a pragma (sql_authorizer.ts); `refuse`.
+ */
+export type ActionRule = "allow" | "check" | "refuse";
+
+/** Every action that SQLite asks about, which together are the kinds of statements. */
+export const ACTION_RULES = {
+  CREATE_INDEX: "allow",
+  CREATE_TABLE: "allow",
+  CREATE_TEMP_INDEX: "refuse",
+  CREATE_TEMP_TABLE: "refuse",
+  CREATE_TEMP_TRIGGER: "refuse",
+  CREATE_TEMP_VIEW: "refuse",
+  CREATE_TRIGGER: "allow",
+  CREATE_VIEW: "allow",
+  DELETE: "check",
+  DROP_INDEX: "allow",
+  DROP_TABLE: "allow",
+  DROP_TEMP_INDEX: "refuse",
+  DROP_TEMP_TABLE: "refuse",
+  DROP_TEMP_TRIGGER: "refuse",
+  DROP_TEMP_VIEW: "refuse",
+  DROP_TRIGGER: "allow",
+  DROP_VIEW: "allow",
+  INSERT: "check",
+  PRAGMA: "check",
+  READ: "check",
+  SELECT: "allow",
+  TRANSACTION: "check",
+  UPDATE: "check",
+  ATTACH: "refuse",
+  DETACH: "refuse",
+  ALTER_TABLE: "allow",
+  REINDEX: "allow",
+  ANALYZE: "allow",
+  CREATE_VTABLE: "check",
+  DROP_VTABLE: "allow",
+  FUNCTION: "check",
+  SAVEPOINT: "check",
+  RECURSIVE: "allow",
+} as const satisfies Readonly<Record<keyof typeof Action, ActionRule>>;
+
+const RULES_BY_ACTION: ReadonlyMap<number, ActionRule> = new Map(
+  Object.entries(Action).map(([name, action]) => [
+    action,
+    ACTION_RULES[name as keyof typeof Action],
+  ]),
+);
+
+/** The rule for an action by its number; those of a newer SQLite are refused. */
+export function actionRule(action: number): ActionRule {
+  return RULES_BY_ACTION.get(action) ?? "refuse";
+}
 
 /** The rule for a function; unknown ones are refused. */
 export function functionRule(name: string): FunctionRule {
