@@ -9,6 +9,8 @@ import { Buffer } from "node:buffer";
 import { OperatingError } from "../base/errors.ts";
 import type { Acceptor, ByteStream, Method, StreamEnd, StreamEvents } from "./byte_stream.ts";
 import { channelCredentials, serverCredentials } from "./peer_credentials.ts";
+import { HEALTH_DEFINITION, HealthService } from "./health_service.ts";
+import { REFLECTION_DEFINITION, reflectionHandlers } from "./reflection_service.ts";
 import type { PeerTls } from "./peer_tls.ts";
 import {
   CALL_RECONNECT_MS_MAX,
@@ -212,6 +214,7 @@ class ServerStream implements ByteStream {
 /** The peer port. */
 export class GrpcListener {
   readonly #server: grpc.Server;
+  readonly #health = new HealthService();
 
   constructor(accept: Acceptor) {
     this.#server = new grpc.Server({
@@ -236,6 +239,13 @@ export class GrpcListener {
       };
     }
     this.#server.addService(definition, handlers);
+    this.#server.addService(HEALTH_DEFINITION, this.#health.handlers);
+    this.#server.addService(REFLECTION_DEFINITION, reflectionHandlers());
+  }
+
+  /** What the health service says. */
+  setServing(state: { readonly isServing: boolean }): void {
+    this.#health.setServing(state);
   }
 
   /** Opens the port; 0 chooses one. @throws {OperatingError} `conflict` when it cannot be had. */
