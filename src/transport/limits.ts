@@ -98,3 +98,6 @@ export const CALL_CHANNELS_MAX = 64;
 /** Between attempts of a connection for calls to come up again. */
 export const CALL_RECONNECT_MS_MIN = 100;
 export const CALL_RECONNECT_MS_MAX = 1000;
+
+/** Streams by which others offer snapshots; one at a time is taken. */
+export const SNAPSHOT_STREAMS_MAX = 16;

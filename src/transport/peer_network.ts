@@ -10,9 +10,11 @@ import { type NodeId, nodeId } from "../base/ids.ts";
 import { isSameIdentity } from "../command/member_table.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
-import type { Message } from "../raft/message.ts";
+import type { FileSystem } from "../os/file_system.ts";
+import { DenoFileSystem } from "../os/deno_file_system.ts";
+import type { Message, SnapshotMessage } from "../raft/message.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { ByteStream, StreamEvents } from "./byte_stream.ts";
+import type { ByteStream, Method, StreamEvents } from "./byte_stream.ts";
 import { PeerCalls } from "./call_traffic.ts";
 import type { Hello } from "./generated/dust.ts";
 import { GrpcChannel, GrpcListener } from "./grpc_endpoint.ts";
@@ -32,6 +34,7 @@ import type { PeerServices } from "./peer_services.ts";
 import type { PeerStatus } from "./peer_status.ts";
 import type { PeerTls } from "./peer_tls.ts";
 import { type Probe, probeByTcp } from "./process_evidence.ts";
+import { type SnapshotContent, SnapshotTraffic } from "./snapshot_traffic.ts";
 
 /** What a network is made of. */
 export interface PeerNetworkOptions {
@@ -45,6 +48,8 @@ export interface PeerNetworkOptions {
   readonly services: PeerServices;
   /** How a dead process is told; by TCP unless a test has another way. */
   readonly probe?: Probe;
+  /** Where the content of snapshots is read; the machine's unless a test has another. */
+  readonly fileSystem?: FileSystem;
 }
 
 /** The members as this node knows them. */
@@ -69,6 +74,7 @@ export class PeerNetwork {
   #membership: Membership | undefined;
   readonly #inbound = new Set<InboundStream>();
   readonly #calls: PeerCalls;
+  readonly #snapshots: SnapshotTraffic;
   #beat: Timer | undefined;
   #beatMs = 0;
   #isClosed = false;
@@ -76,8 +82,24 @@ export class PeerNetwork {
   constructor(options: PeerNetworkOptions) {
     this.#options = options;
     this.#identity = options.identity;
-    const { services, tls } = options;
-    this.#calls = new PeerCalls({ services, tls, identity: () => this.#identity });
+    const { services, tls, clock } = options;
+    const identity = (): LocalIdentity => this.#identity;
+    this.#calls = new PeerCalls({ services, tls, identity });
+    this.#snapshots = new SnapshotTraffic({
+      clock,
+      fileSystem: options.fileSystem ?? new DenoFileSystem(),
+      services,
+      identity,
+      peerOf: (id) => this.#links.get(id),
+      dial: (address, events) => this.#dial(address, { method: "send_snapshot", events }),
+      admit: (hello) => {
+        const link = this.#judge(hello);
+        return link instanceof PeerLink
+          ? { kind: "admitted", answer: makeHello(this.#identity, { to: link }) }
+          : link;
+      },
+      deliver: (message) => this.#links.get(message.from)?.onMessage(message),
+    });
   }
 
   /** What this node says of itself. */
@@ -118,6 +140,7 @@ export class PeerNetwork {
       const isGuest = member === undefined && id >= membership.nextNodeId;
       if (isSame || isGuest) continue;
       link.close({ kind: "refused", text: this.#removedText(id) });
+      this.#snapshots.drop(id, "No member any more");
       this.#links.delete(id);
     }
     for (const peer of membership.peers) {
@@ -133,15 +156,24 @@ export class PeerNetwork {
    * dropped, and `onUnreachable` tells.
    */
   send(message: Message): void {
+    assert(message.kind !== "snapshot", "PeerNetwork.send: a snapshot goes by sendSnapshot");
     const { services } = this.#options;
-    if (message.kind === "snapshot") {
-      // Its content goes with it: sendSnapshot.
-      queueMicrotask(() => services.onSnapshotReport(message.to, "failed"));
-      return;
-    }
     const link = this.#links.get(message.to);
     if (link !== undefined) link.send(message);
     else queueMicrotask(() => services.onUnreachable(message.to));
+  }
+
+  /**
+   * Sends a snapshot with its content, which stays as it is until `onSnapshotReport` tells what became of it.
+   * Another one to the same member takes its place, and is the only one that is reported.
+   */
+  sendSnapshot(message: SnapshotMessage, content: SnapshotContent): void {
+    this.#snapshots.send(message, content);
+  }
+
+  /** What the port's health service says (grpc.health.v1). Not serving until told. */
+  setServing(state: { readonly isServing: boolean }): void {
+    this.#listener?.setServing(state);
   }
 
   /**
@@ -172,8 +204,9 @@ export class PeerNetwork {
     this.#links.clear();
     for (const stream of [...this.#inbound]) stream.close("closed", "Closing");
     this.#calls.close();
+    const ended = this.#snapshots.close();
     this.#listener?.close();
-    return Promise.resolve();
+    return ended;
   }
 
   #addLink(peer: Peer): PeerLink {
@@ -183,7 +216,7 @@ export class PeerNetwork {
       entropy,
       services,
       identity: () => this.#identity,
-      dial: (address, events) => this.#dial(address, events),
+      dial: (address, events) => this.#dial(address, { method: "talk", events }),
       probe: probe ?? probeByTcp,
     });
     this.#links.set(peer.nodeId, link);
@@ -191,13 +224,18 @@ export class PeerNetwork {
     return link;
   }
 
-  #dial(address: string, events: StreamEvents): DialledStream {
+  /** A stream with a connection of its own. */
+  #dial(
+    address: string,
+    { method, events }: { readonly method: Method; readonly events: StreamEvents },
+  ): DialledStream {
     const channel = new GrpcChannel(address, { tls: this.#options.tls });
-    return { stream: channel.open("talk", events), disconnect: () => channel.close() };
+    return { stream: channel.open(method, events), disconnect: () => channel.close() };
   }
 
-  #accept(method: "talk" | "send_snapshot" | "call", stream: ByteStream): StreamEvents {
+  #accept(method: Method, stream: ByteStream): StreamEvents {
     if (method === "call" && !this.#isClosed) return this.#calls.accept(stream);
+    if (method === "send_snapshot" && !this.#isClosed) return this.#snapshots.accept(stream);
     const isFull = this.#inbound.size >= INBOUND_STREAMS_MAX;
     if (this.#isClosed || isFull || method !== "talk") {
       const text = isFull ? "Too many streams" : "Not served";
@@ -224,11 +262,21 @@ export class PeerNetwork {
   }
 
   #admit(hello: Hello, stream: InboundStream): Admission {
-    const membership = this.#membership;
-    if (membership === undefined) return { kind: "busy", text: "Not a member yet" };
     if (laneOf(hello) === undefined) {
       return { kind: "refused", text: "A stream of an unknown kind" };
     }
+    const link = this.#judge(hello);
+    if (!(link instanceof PeerLink)) return link;
+    if (link.admit(hello, stream) === "busy") {
+      return { kind: "busy", text: "Another process with this identity is connected" };
+    }
+    return { kind: "admitted", answer: makeHello(this.#identity, { to: link }) };
+  }
+
+  /** The member, or guest, that a hello is from; or why it is not let in. */
+  #judge(hello: Hello): PeerLink | Exclude<Admission, { readonly kind: "admitted" }> {
+    const membership = this.#membership;
+    if (membership === undefined) return { kind: "busy", text: "Not a member yet" };
     const id = nodeId(hello.nodeId);
     const known = this.#links.get(id);
     const refusal = refusalOf(hello, { local: this.#identity, expected: known });
@@ -239,12 +287,8 @@ export class PeerNetwork {
     if (known === undefined && id < membership.nextNodeId) {
       return { kind: "refused", text: this.#removedText(id) };
     }
-    const link = known ?? this.#addGuest(hello);
-    if (link === undefined) return { kind: "busy", text: "Too many nodes that are not known here" };
-    if (link.admit(hello, stream) === "busy") {
-      return { kind: "busy", text: "Another process with this identity is connected" };
-    }
-    return { kind: "admitted", answer: makeHello(this.#identity, { to: link }) };
+    return known ?? this.#addGuest(hello) ??
+      { kind: "busy", text: "Too many nodes that are not known here" };
   }
 
   /** A node of this cluster that joined after what is known here: it may lead it by now. */
