@@ -1,15 +1,18 @@
 /**
- * The same log, the same state: the hazards of replicating statements (determinism/hazards.ts), and
- * processes that differ in all that should not matter.
+ * The same log, the same state: the hazards of replicating statements (determinism/hazards.ts), the
+ * rules against them (determinism/rules.ts), and processes that differ in all that should not matter.
  */
 import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { HAZARDS } from "./determinism/hazards.ts";
+import { type Hazard, HAZARDS } from "./determinism/hazards.ts";
+import { RULES } from "./determinism/rules.ts";
 import type { TwinReport } from "./determinism/twin.ts";
 import { execute, post, query } from "./limits/client.ts";
 import { startNode } from "./process.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const HAZARD_COUNT = 33;
+/** Of SQLite and its binding. */
+const RULE_COUNT = 16;
 /** A write without end. */
 const ENDLESS =
   "INSERT INTO t WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x FROM c";
@@ -37,18 +40,29 @@ async function runTwin(
   return JSON.parse(new TextDecoder().decode(stdout));
 }
 
+/** What tests are registered with; some rooms have a word of their own for it. */
+const TEST_CALL = /\b(?:Deno\.test|testPinned)\(\s*(?:\{\s*name:\s*)?"((?:[^"\\]|\\.)*)"/g;
+
+/** Every row has tests, and each of them is somewhere in the project. */
+function assertTestsExist(table: Readonly<Record<string, Hazard>>): void {
+  const texts = [...sources(new URL("src/", ROOT)), ...sources(new URL("tests/", ROOT))];
+  const names = new Set(texts.flatMap((text) => [...text.matchAll(TEST_CALL)].map(([, n]) => n)));
+  for (const [row, { tests }] of Object.entries(table)) {
+    ok(tests.length > 0, row);
+    for (const test of tests) ok(names.has(test), `${row}: ${test}`);
+  }
+}
+
 Deno.test("Every hazard has its tests, and every test named is there", () => {
   const numbers = Array.from({ length: HAZARD_COUNT }, (_, at) => `S${at + 1}`);
   deepStrictEqual(Object.keys(HAZARDS), numbers);
-  const text = [...sources(new URL("src/", ROOT)), ...sources(new URL("tests/", ROOT))]
-    .join("\n");
-  for (const [number, { tests }] of Object.entries(HAZARDS)) {
-    ok(tests.length > 0, number);
-    for (const test of tests) {
-      const names = ['Deno.test("', 'Deno.test(\n  "'].map((call) => `${call}${test}"`);
-      ok(names.some((name) => text.includes(name)), `${number}: ${test}`);
-    }
-  }
+  assertTestsExist(HAZARDS);
+});
+
+Deno.test("Every rule of apply and of SQLite has its tests, and every test named is there", () => {
+  const numbered = Array.from({ length: RULE_COUNT }, (_, at) => `Q${at + 1}`);
+  deepStrictEqual(Object.keys(RULES), ["A1 A2 A3 A4 A4b A4c A5 A6".split(" "), numbered].flat());
+  assertTestsExist(RULES);
 });
 
 Deno.test("Two processes that differ in all but the log hold the same state", async () => {

@@ -146,3 +146,38 @@ Deno.test("The clock's VFS does not change the default one", () => {
     library.vfsAddress,
   );
 });
+
+/** Temporary files are unlinked as soon as they are open; their name stays visible. */
+function temporaryFiles(): readonly string[] {
+  return Array.from(Deno.readDirSync("/proc/self/fd"), ({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${name}`);
+    } catch (error) {
+      // The folder's own descriptor is closed by then.
+      if (error instanceof Deno.errors.NotFound) return "";
+      throw error;
+    }
+  }).filter((target) => target.includes("/etilqs_"));
+}
+
+/** How many temporary files a sort of 20 MB has open behind its first row. */
+function filesOfSort(db: Connection): number {
+  using statement = db.prepare(
+    `WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 20000)
+      SELECT hex(zeroblob(500)) || x AS text FROM n ORDER BY text DESC`,
+  );
+  ok(statement.step());
+  return temporaryFiles().length;
+}
+
+Deno.test({
+  name: "Large sorts stay in memory, where the pinned build keeps what is temporary (Q14)",
+  ignore: ignore || Deno.build.os !== "linux",
+  fn(): void {
+    const before = temporaryFiles().length;
+    using db = openMemory();
+    strictEqual(filesOfSort(db), before);
+    db.exec("PRAGMA temp_store=FILE");
+    ok(filesOfSort(db) > before, "without the option a sort would be on disk");
+  },
+});
