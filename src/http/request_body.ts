@@ -158,7 +158,10 @@ class PieceBuffer {
 
   add(piece: Uint8Array): void {
     const sizeBytes = this.#sizeBytes + piece.length;
-    if (sizeBytes > this.#buffer.byteLength) this.#buffer.resize(sizeBytes);
+    if (sizeBytes > this.#buffer.byteLength) {
+      const roomBytes = sizeBytes - sizeBytes % BODY_PACE_BYTES + BODY_PACE_BYTES;
+      this.#buffer.resize(Math.min(roomBytes, this.#buffer.maxByteLength));
+    }
     this.#bytes.set(piece, this.#sizeBytes);
     this.#sizeBytes = sizeBytes;
   }
