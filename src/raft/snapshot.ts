@@ -7,7 +7,7 @@ import { type NodeId, term as toTerm } from "../base/ids.ts";
 import { allMembers } from "./configuration.ts";
 import { switchConfiguration } from "./membership.ts";
 import type { SnapshotMessage, SnapshotRequest } from "./message.ts";
-import { maybeSendAppend, textOf } from "./replication.ts";
+import { maybeSendAppend, requestAppend, textOf } from "./replication.ts";
 import { becomeFollower } from "./roles.ts";
 import type { RaftState } from "./state.ts";
 import { NO_INDEX, NOBODY, type SnapshotMetadata } from "./types.ts";
@@ -95,6 +95,19 @@ export function sendSnapshotRequest(state: RaftState): void {
     term: state.term,
     indexMin: state.log.lastIndex,
   });
+}
+
+/**
+ * What is held back for a requested snapshot goes out after an election timeout: the snapshot may wait for
+ * an entry that these commit, such as a verdict (rule A4). The follower asks anew with the next heartbeat.
+ */
+export function releaseHeldBack(state: RaftState): void {
+  for (const id of state.members.ids) {
+    const progress = state.members.progress(id);
+    if (progress === undefined || progress.requestedSnapshot === NO_INDEX) continue;
+    progress.requestedSnapshot = NO_INDEX;
+    requestAppend(state, { to: id, wish: "if_entries" });
+  }
 }
 
 /**

@@ -237,6 +237,21 @@ Deno.test("requestSnapshot() in a cluster of two cannot stall commits", () => {
   strictEqual(cluster.node(1).traced("restored").length, 1);
 });
 
+Deno.test("requestSnapshot() cannot stall commits although the snapshot never comes, or waits for them", () => {
+  const cluster = new TestCluster({ voters: [1, 2] });
+  cluster.elect(1);
+  const { raft, storage } = cluster.node(1);
+  storage.snapshot = () => undefined;
+  cluster.raft(2).requestSnapshot();
+  cluster.settle();
+  raft.propose([normal(1)]);
+  cluster.heartbeat(1);
+  strictEqual(raft.status().lastIndex - raft.hardState.commit, 1);
+  const { electionTicks, heartbeatTicks } = raft.state.config;
+  for (let ticks = 0; ticks <= electionTicks; ticks += heartbeatTicks) cluster.heartbeat(1);
+  strictEqual(raft.hardState.commit, raft.status().lastIndex);
+});
+
 Deno.test("a requested snapshot that ends before the log takes nothing away that may have been counted", () => {
   const node = new TestNode({
     id: 1,

@@ -4,6 +4,7 @@
 import { campaign, isPromotable } from "./election.ts";
 import { broadcastHeartbeat } from "./replication.ts";
 import { becomeFollower } from "./roles.ts";
+import { releaseHeldBack } from "./snapshot.ts";
 import type { RaftState } from "./state.ts";
 import { NOBODY } from "./types.ts";
 
@@ -41,6 +42,7 @@ function tickLeader(state: RaftState): void {
     state.electionElapsed = 0;
     // The successor had its time; proposals are taken again (Raft thesis 3.10).
     state.transferee = NOBODY;
+    releaseHeldBack(state);
   }
   if (state.heartbeatElapsed < config.heartbeatTicks) return;
   state.heartbeatElapsed = 0;

@@ -61,6 +61,12 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
       "empty log for ever (unit test: VerdictSearch ends where the log begins anew)",
   },
   {
+    seed: 15711,
+    found:
+      "a follower asked for a snapshot, the leader held back what was behind its log, and could make " +
+      "no snapshot: it waited for a verdict that stood there (unit test: requestSnapshot() cannot stall)",
+  },
+  {
     seed: 282,
     found:
       "without pre-votes one removed node may stop a change for good, as with etcd: what must " +
