@@ -35,7 +35,7 @@ const ALLOWED_FUNCTIONS = `-> ->> abs avg bm25 char coalesce concat concat_ws co
   json_valid jsonb jsonb_array jsonb_array_insert jsonb_extract jsonb_group_array
   jsonb_group_object jsonb_insert jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set
   lag last_value lead length like likelihood likely lower match matchinfo max min
-  nth_value ntile nullif octet_length offsets optimize percent_rank pi printf quote rank round
+  nth_value ntile nullif octet_length offsets percent_rank pi printf quote rank round
   row_number rtreecheck rtreedepth rtreenode sign snippet string_agg substr substring subtype sum
   total typeof unhex unicode unistr unistr_quote unlikely upper zeroblob
   ceil ceiling floor trunc sqrt mod degrees radians`;
@@ -51,7 +51,8 @@ const FROZEN_FUNCTIONS =
 const LOCAL_FUNCTIONS = `sqlite_compileoption_get sqlite_compileoption_used sqlite_source_id
   sqlite_version fts5_source_id`;
 
-const REFUSED_FUNCTIONS = "fts3_tokenizer fts5 load_extension sqlite_log";
+/** optimize() of FTS3 writes while it reads, and fails or not by what the connection has done before. */
+const REFUSED_FUNCTIONS = "fts3_tokenizer fts5 load_extension optimize sqlite_log";
 
 /** What ALTER TABLE is made of: SQLite lets nothing else call these, and no list of its shows them. */
 const ALTER_FUNCTIONS = `sqlite_add_constraint sqlite_drop_column sqlite_drop_constraint sqlite_fail

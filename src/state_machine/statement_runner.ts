@@ -103,9 +103,7 @@ export class StatementRunner {
   messageOf(error: unknown): string {
     if (error instanceof StatementError) return error.message;
     if (error instanceof SqliteError) {
-      // The batch's transaction holds every lock: a statement can only be in the way of itself, as
-      // optimize() of FTS3 is within an INSERT. Tried again it would be so for ever.
-      if (error.class === "result" || error.class === "busy") return error.message;
+      if (isResultOfStatement(error)) return error.message;
       throw notAResult(error);
     }
     throw error;
@@ -226,6 +224,15 @@ export class StatementRunner {
   #hasTimings(options: StatementOptions): boolean {
     return ((options.format ?? 0) & FORMAT.timings) !== 0;
   }
+}
+
+/**
+ * Whether an error of a client's statement within the batch's transaction is its result. That one holds
+ * every lock, so BUSY and LOCKED mean that the statement is in its own way, as optimize() of FTS3 is
+ * within an INSERT: tried again it would be so for ever.
+ */
+export function isResultOfStatement(error: SqliteError): boolean {
+  return error.class === "result" || error.class === "busy";
 }
 
 /**
