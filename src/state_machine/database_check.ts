@@ -1,8 +1,8 @@
 /**
  * Looks through a database file before it becomes the state (fault S32): a copy that a snapshot made,
- * or one from elsewhere. Damage, text in another encoding, keys without their rows, and a schema that
- * would do what SQL may not do are refused, with the object named.
- * The file is only read. What it holds beyond the schema's reach cannot hurt: functions that show local
+ * or one from elsewhere. Damage, text in another encoding, a file that cannot be written, keys without
+ * their rows, and a schema that would do what SQL may not do are refused, with the object named.
+ * Nothing is written to the file. What it holds beyond the schema's reach cannot hurt: functions that show local
  * facts raise wherever they stand (rule Q3).
  */
 import { assert } from "../base/assert.ts";
@@ -15,7 +15,6 @@ import { freezeArithmetic, freezeChance } from "./frozen_functions.ts";
 import { SQL_LIMITS } from "./limits.ts";
 import { RandomSource } from "./random_source.ts";
 import { OWN_PREFIX } from "./sql_authorizer.ts";
-import { ALLOWED_MODULES } from "./sql_policy.ts";
 import { SqlSession } from "./sql_session.ts";
 
 /** Where a file comes from, and so what may be in it. */
@@ -25,8 +24,6 @@ export type DatabaseOrigin =
   /** Anybody's. */
   | "foreign";
 
-const VIRTUAL_TABLE = /^CREATE\s+VIRTUAL\s+TABLE\b.*?\bUSING\s+"?([^\s"(]+)/is;
-
 /** How SQLite words what the authorizer, or the mistrust in schemas, forbids. */
 const FORBIDDEN = / is prohibited$|^unsafe use of |^not authorized/;
 
@@ -34,6 +31,7 @@ interface SchemaObject {
   readonly type: string;
   readonly name: string;
   readonly sql: string;
+  readonly isVirtual: boolean;
 }
 
 /**
@@ -50,13 +48,33 @@ export function checkDatabase(
   checkContent(connection, origin);
   // What clients made through the writer may stand there, also a view that could never be read.
   if (origin === "state") return;
+  assertWritable(library, path);
   const objects = schemaOf(connection);
   setLimits(connection, { ...SQL_LIMITS, attachedCount: 0 });
   setSwitches(connection, { defensive: true, trustedSchema: false, loadExtension: false });
   freezeArithmetic(connection);
   freezeChance(connection, { random: new RandomSource(), totalChanges: () => 0 });
   const session = new SqlSession(connection, { isWriter: true });
-  for (const object of objects) checkObject(session, object);
+  using nothing = Connection.open(library, { path: ":memory:", mode: "create" });
+  const empty = new SqlSession(nothing, { isWriter: true });
+  for (const object of objects) {
+    checkName(object);
+    if (object.isVirtual) checkModule(empty, object);
+    for (const probe of probesOf(session, object)) checkProbe(session, { object, probe });
+  }
+}
+
+/** A header may say that this SQLite can read the file and no more: then no writer could use it. */
+function assertWritable(library: Library, path: string): void {
+  using connection = Connection.open(library, { path, mode: "readwrite", noFollow: true });
+  setSwitches(connection, { noCheckpointOnClose: true });
+  try {
+    connection.exec("BEGIN IMMEDIATE; ROLLBACK");
+  } catch (error) {
+    if (!(error instanceof SqliteError)) throw error;
+    if ((error.extendedCode & 0xff) !== ResultCode.READONLY) throw error;
+    throw refusal("its format is one that can be read only");
+  }
 }
 
 function checkContent(connection: Connection, origin: DatabaseOrigin): void {
@@ -85,43 +103,65 @@ function findDamage(connection: Connection): string {
 }
 
 function schemaOf(connection: Connection): readonly SchemaObject[] {
+  // What SQLite takes for a virtual table, however its text is spelled.
+  const virtual = new Set(
+    connection.query("SELECT name FROM pragma_table_list WHERE schema='main' AND type='virtual'")
+      .map(([name]) => name),
+  );
   const rows = connection.query("SELECT type, name, coalesce(sql, '') FROM sqlite_schema");
   return rows.map(([type, name, sql]) => ({
     type: String(type),
     name: String(name),
     sql: String(sql),
+    isVirtual: type === "table" && virtual.has(name),
   }));
 }
 
-function checkObject(session: SqlSession, object: SchemaObject): void {
-  const { type, name, sql } = object;
+function checkName({ type, name, sql }: SchemaObject): void {
   if (name.toLowerCase().startsWith(OWN_PREFIX)) {
     throw refusal(`its ${type} ${name} has a name that is reserved`);
   }
   if (sql.toLowerCase().includes(OWN_PREFIX)) {
     throw refusal(`its ${type} ${name} names a table that is reserved`);
   }
-  const module = VIRTUAL_TABLE.exec(sql)?.[1];
-  if (module !== undefined && !ALLOWED_MODULES.has(module.toLowerCase())) {
-    throw refusal(`its table ${name} is of module ${module}, which is not allowed`);
+}
+
+/** Whether the authorizer would let a client make it, in a database where nothing is in its way. */
+function checkModule(empty: SqlSession, { name, sql }: SchemaObject): void {
+  try {
+    const { statement, isKept } = empty.compile(sql);
+    if (statement !== undefined && !isKept) statement.finalize();
+  } catch (error) {
+    if (!(error instanceof SqliteError) || error.class !== "result") throw error;
+    throw refusal(`its table ${name} is of a module that is not allowed: ${error.message}`);
   }
-  for (const probe of probesOf(session, object)) checkProbe(session, { object, probe });
 }
 
 /** Statements that make SQLite compile what the object would do; an index does nothing by itself. */
 function probesOf(session: SqlSession, { type, name }: SchemaObject): readonly string[] {
   const quoted = quote(name);
-  if (type === "view") return [`SELECT * FROM ${quoted}`];
-  if (type !== "table" || name.toLowerCase().startsWith("sqlite_")) return [];
-  const columns = session.trusted(() =>
-    session.connection.query("SELECT name FROM pragma_table_xinfo(?) WHERE hidden=0", name)
-  );
-  const probes = [`INSERT INTO ${quoted} DEFAULT VALUES`, `DELETE FROM ${quoted}`];
-  const column = columns[0]?.[0];
+  const isTable = type === "table" && !name.toLowerCase().startsWith("sqlite_");
+  if (!isTable && type !== "view") return [];
+  const columns = columnsOf(session, name);
+  // A view is changed by its triggers, or not at all.
+  const look = type === "view" ? [`SELECT * FROM ${quoted}`] : [];
+  const probes = [...look, `INSERT INTO ${quoted} DEFAULT VALUES`, `DELETE FROM ${quoted}`];
+  const [column] = columns;
   if (column === undefined) return probes;
-  const [first, all] = [quote(String(column)), columns.map(([each]) => quote(String(each)))];
+  const [first, all] = [quote(String(column)), columns.map((each) => quote(String(each)))];
   probes.push(`UPDATE ${quoted} SET ${all.map((each) => `${each}=${first}`).join(",")}`);
   return probes;
+}
+
+/** Columns that can be set. None of a view that cannot be read: the probe that reads it says why. */
+function columnsOf(session: SqlSession, name: string): readonly unknown[] {
+  const sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden=0";
+  try {
+    return session.trusted(() => session.connection.query(sql, name)).flat();
+  } catch (error) {
+    if (error instanceof SqliteError && error.class === "result") return [];
+    throw error;
+  }
 }
 
 /** What fails for another reason than being forbidden, such as a view on a table that is gone, may stay. */

@@ -1,7 +1,7 @@
 /**
  * Files that must not become the state, each with its reason, and files that may.
  */
-import { doesNotThrow, throws } from "node:assert/strict";
+import { deepStrictEqual, doesNotThrow, throws } from "node:assert/strict";
 import { Connection } from "../sqlite/connection.ts";
 import { setSwitches } from "../sqlite/settings.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
@@ -36,7 +36,19 @@ const BAD: readonly (readonly [string, RegExp])[] = [
   ["CREATE VIEW v AS SELECT * FROM pragma_database_list", /view v does what SQL may not/],
   ["CREATE VIEW v AS SELECT sqlite_source_id()", /view v does what SQL may not/],
   ["CREATE VIEW v AS SELECT * FROM dbstat", /view v does what SQL may not/],
-  ["CREATE VIRTUAL TABLE d USING dbstat(main)", /of module dbstat, which is not allowed/],
+  ["CREATE VIRTUAL TABLE d USING dbstat(main)", /table d is of a module that is not/],
+  ["CREATE VIRTUAL TABLE d USING/**/dbstat(main)", /table d is of a module that is not/],
+  ['CREATE VIRTUAL TABLE " using fts5(" USING dbstat(main)', /is of a module that is not/],
+  [
+    `CREATE VIEW v AS SELECT 1 AS a; CREATE TRIGGER x INSTEAD OF INSERT ON v
+      BEGIN SELECT file FROM pragma_database_list; END`,
+    /view v does what SQL may not/,
+  ],
+  [
+    `CREATE VIEW v AS SELECT 1 AS a, 2 AS b; CREATE TRIGGER x INSTEAD OF UPDATE OF b ON v
+      BEGIN SELECT sqlite_version(); END`,
+    /view v does what SQL may not/,
+  ],
   ["CREATE TABLE sqlite_dust_state(a)", /sqlite_dust_state has a name that is reserved/],
   [
     "CREATE TABLE t(a); CREATE VIEW v AS SELECT * FROM sqlite_dust_state",
@@ -51,6 +63,10 @@ Deno.test("checkDatabase() takes what any program may have made, and states of o
   doesNotThrow(() => checkDatabase(testLibrary(), { path: good, origin: "foreign" }));
   makeFile(folder.file("wal"), `PRAGMA journal_mode=WAL; ${GOOD}`);
   doesNotThrow(() => checkDatabase(testLibrary(), { path: folder.file("wal"), origin: "foreign" }));
+  makeFile(folder.file("small"), GOOD.replace("65536", "512"));
+  doesNotThrow(() =>
+    checkDatabase(testLibrary(), { path: folder.file("small"), origin: "foreign" })
+  );
   const state = folder.file("state");
   createTestState(state);
   {
@@ -91,4 +107,23 @@ Deno.test("checkDatabase() finds a page that was damaged", () => {
   bytes.fill(0xa5, 4096 * 3, 4096 * 3 + 200);
   Deno.writeFileSync(path, bytes);
   throws(() => checkDatabase(testLibrary(), { path, origin: "foreign" }), /damaged/);
+});
+
+Deno.test("checkDatabase() refuses a header that is damaged, and a file that can only be read (S32)", () => {
+  using folder = new TemporaryFolder();
+  const cases: readonly (readonly [string, number, number, RegExp])[] = [
+    ["page size that is no power of two", 17, 3, /no database/],
+    ["bytes reserved that are in use", 20, 8, /damaged/],
+    ["format to be written with", 18, 9, /can be read only/],
+    ["format to be read with", 19, 9, /no database/],
+  ];
+  for (const [name, at, value, reason] of cases) {
+    const path = folder.file(String(at));
+    makeFile(path, "CREATE TABLE t(a); INSERT INTO t VALUES(1)");
+    const bytes = Deno.readFileSync(path);
+    bytes[at] = value;
+    Deno.writeFileSync(path, bytes);
+    throws(() => checkDatabase(testLibrary(), { path, origin: "foreign" }), reason, name);
+    deepStrictEqual(Deno.readFileSync(path), bytes);
+  }
 });

@@ -208,7 +208,10 @@ export const HAZARDS: Readonly<Record<string, Hazard>> = {
   },
   S32: {
     what: "Databases from elsewhere: checked before they are used",
-    tests: ["checkDatabase() refuses what is damaged, foreign or would do what SQL may not (S32)"],
+    tests: [
+      "checkDatabase() refuses what is damaged, foreign or would do what SQL may not (S32)",
+      "checkDatabase() refuses a header that is damaged, and a file that can only be read (S32)",
+    ],
   },
   S33: {
     what: "Sessions and changesets miss rows without a key: nothing is built on them",
