@@ -31,7 +31,6 @@ export const RULES: Readonly<Record<string, Hazard>> = {
       "classifyError() goes by the extended code (rule A3)",
       "A full disk is no result: nothing is applied, and the same entries fit later (A3, S29)",
       "A shadow table that does not fit its FTS5 table is CORRUPT_VTAB, a result (rule A3)",
-      "A statement that is in the way of itself fails, and does not wait for ever (A3)",
       "Rows of one write are bounded, and the write with them (A3)",
       "RoomKeeper keeps a ballast in memory, gives it up once, and takes it up again (A3)",
     ],
@@ -111,6 +110,7 @@ export const RULES: Readonly<Record<string, Hazard>> = {
       "changes(), last_insert_rowid() and total_changes() begin anew with each entry (Q6, S6)",
       "PRAGMA defer_foreign_keys ends with its entry (Q6)",
       "what names leave behind does not show in the entries after them (Q6)",
+      "optimize() of FTS3, which depends on the connection's past, is refused (Q6)",
     ],
   },
   Q7: {
