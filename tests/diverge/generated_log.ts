@@ -1,0 +1,137 @@
+/**
+ * The log of a seed: entries of statements, as short forms for a reader and as encoded commands for a
+ * state machine. Every replica draws it anew; that it is the same one is what the entry chain shows.
+ */
+import { CommandEncoder, stampCommand } from "../../src/command/command_encoder.ts";
+import type { Value } from "../../src/command/value.ts";
+import { Draw } from "./draw.ts";
+import { firstSchema, schemaChange } from "./schema.ts";
+import {
+  change,
+  control,
+  endless,
+  hostile,
+  insert,
+  pragma,
+  prune,
+  query,
+  virtual,
+} from "./statements.ts";
+
+/** A string of SQL with its values. */
+export interface GeneratedStatement {
+  readonly sql: string;
+  readonly values: readonly Value[];
+  /** Functions and constructs in it. */
+  readonly marks: readonly string[];
+}
+
+/** One entry. Its number, from 0, names it also when others are left out. */
+export interface GeneratedEntry {
+  readonly number: number;
+  readonly statements: readonly GeneratedStatement[];
+  readonly isTransaction: boolean;
+  readonly isRows: boolean;
+  readonly nowMs: number;
+  readonly elapsedMs: number;
+  readonly seed: bigint;
+}
+
+/** Statements of one entry at most. */
+const STATEMENTS_MAX = 5;
+const FIRST_MS = Date.UTC(2024, 1, 28, 23, 59, 0);
+const ENDLESS_SHARE = 0.0005;
+const VACUUM_SHARE = 0.002;
+
+/** The entries of a seed, with `statementCount` statements or a few more. */
+export function generateLog(seed: number, statementCount: number): GeneratedEntry[] {
+  const draw = new Draw(seed);
+  const entries: GeneratedEntry[] = [];
+  let nowMs = FIRST_MS;
+  const add = (statements: readonly GeneratedStatement[]): void => {
+    // Clocks of leaders go back now and then.
+    const stepMs = draw.happens(0.05) ? -draw.below(5000) : draw.below(400_000);
+    nowMs += stepMs;
+    entries.push({
+      number: entries.length,
+      statements,
+      isTransaction: draw.happens(0.4),
+      isRows: draw.happens(0.4),
+      nowMs,
+      elapsedMs: Math.max(0, Math.min(stepMs, 1000)),
+      seed: draw.seed(),
+    });
+  };
+  for (const sql of firstSchema(draw)) add([{ sql, ...draw.take() }]);
+  for (let count = entries.length; count < statementCount;) {
+    const statements = drawEntry(draw);
+    count += statements.length;
+    add(statements);
+  }
+  return entries;
+}
+
+function drawEntry(draw: Draw): GeneratedStatement[] {
+  if (draw.happens(VACUUM_SHARE)) return [{ sql: draw.mark("VACUUM", "VACUUM"), ...draw.take() }];
+  const count = draw.happens(0.4) ? 1 : 1 + draw.below(STATEMENTS_MAX);
+  return Array.from({ length: count }, () => {
+    const sql = draw.happens(0.06) ? severalStatements(draw) : oneStatement(draw);
+    return { sql, ...draw.take() };
+  });
+}
+
+function severalStatements(draw: Draw): string {
+  draw.mark("several in one string");
+  return Array.from({ length: 2 + draw.below(3) }, () => oneStatement(draw))
+    .join(draw.pick(["; ", ";\n-- and\n", ";;"]));
+}
+
+function oneStatement(draw: Draw): string {
+  if (draw.happens(ENDLESS_SHARE)) return endless(draw);
+  return draw.choose([
+    [40, () => insert(draw)],
+    [20, () => change(draw)],
+    [10, () => query(draw)],
+    [14, () => virtual(draw)],
+    [7, () => schemaChange(draw)],
+    [6, () => prune(draw)],
+    [4, () => control(draw)],
+    [3, () => pragma(draw)],
+    [4, () => hostile(draw)],
+  ]);
+}
+
+const encoder = new CommandEncoder();
+
+/** The bytes of an entry's command, stamped as the leader stamps them. They are the caller's. */
+export function encodeEntry(entry: GeneratedEntry): Uint8Array<ArrayBuffer> {
+  const { nowMs, elapsedMs, seed } = entry;
+  const payload = encoder.encode({
+    kind: "execute",
+    options: { transaction: entry.isTransaction, rows: entry.isRows, timeoutMs: 0 },
+    nowMs: 0,
+    elapsedMs: 0,
+    seed: 0n,
+    statements: entry.statements.map(({ sql, values }) => ({ sql, positional: values, named: [] })),
+  });
+  stampCommand(payload, { nowMs, elapsedMs, seed });
+  return payload;
+}
+
+/** An entry as SQL, for a reader. */
+export function describeEntry(entry: GeneratedEntry): string {
+  const flags = [entry.isTransaction ? "transaction" : "", entry.isRows ? "rows" : ""]
+    .filter((flag) => flag !== "").join(", ");
+  const lines = entry.statements.map(({ sql, values }) => {
+    const bound = values.length === 0 ? "" : `  -- ${values.map(describeValue).join(" | ")}`;
+    return `  ${sql};${bound}`;
+  });
+  const head = `-- entry ${entry.number}${flags === "" ? "" : `: ${flags}`}, now ${entry.nowMs}`;
+  return [`${head}, seed ${entry.seed}`, ...lines].join("\n");
+}
+
+function describeValue(value: Value): string {
+  if (value instanceof Uint8Array) return `x'${value.toHex()}'`;
+  if (value !== null && typeof value === "object") return `${value.value} (real)`;
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,134 @@
+/**
+ * `deno task diverge -- --statements N [--seed S]`: draws logs of SQL, N statements in all, and applies
+ * each to three state machines as unlike as possible. Prints what was used and ends with status 1 when
+ * they came to differ; the log is then shrunk and printed as SQL.
+ *
+ *   --per-seed N   statements of one log, 3,000 unless told
+ *   --failures N   goes on until N seeds have failed
+ *   --tries N      logs that are tried to shrink one, 2,000 unless told; 0 leaves it as it is
+ *   --quiet        without the counters
+ */
+import { describeEntry, generateLog } from "./generated_log.ts";
+import type { Counts, Job } from "./job.ts";
+import { MANNERS } from "./manners.ts";
+import { type Failure, Replicas } from "./replicas.ts";
+import { shrink } from "./shrink.ts";
+
+/** Entries between two comparisons. */
+const COMPARE_EVERY = 1000;
+const PROGRESS_EVERY_MS = 60_000;
+
+function print(text: string): void {
+  const bytes = new TextEncoder().encode(`${text}\n`);
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+}
+
+function numberAfter(args: readonly string[], name: string, otherwise: number): number {
+  const at = args.indexOf(name);
+  const value = at < 0 ? otherwise : Number(args[at + 1]);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${name} wants a whole number`);
+  return value;
+}
+
+/** Sums over all seeds. */
+class Totals {
+  seeds = 0;
+  entries = 0;
+  statements = 0;
+  readonly #counts = new Map<string, [number, number]>();
+  readonly #deeds = new Map<string, number>();
+
+  add(counts: Counts): void {
+    for (const [name, [ok, failed]] of Object.entries(counts)) {
+      const sum = this.#counts.get(name) ?? [0, 0];
+      this.#counts.set(name, [sum[0] + ok, sum[1] + failed]);
+    }
+  }
+
+  addDeeds(deeds: readonly string[]): void {
+    for (const deed of deeds) {
+      const name = deed.replace(/ (?:behind|the batch that).*/, "");
+      this.#deeds.set(name, (this.#deeds.get(name) ?? 0) + 1);
+    }
+  }
+
+  /** Functions and constructs with how often they were used, and how often in vain. */
+  text(): string {
+    const names = [...this.#counts.keys()].sort();
+    const counts = names.map((name) => {
+      const [ok, failed] = this.#counts.get(name) ?? [0, 0];
+      return `${name} ${ok}${failed > 0 ? ` (+${failed} refused)` : ""}`;
+    });
+    const deeds = [...this.#deeds].map(([name, count]) => `${name} ${count}`);
+    return `Used: ${counts.join(", ")}\nDone meanwhile: ${deeds.join(", ")}`;
+  }
+
+  line(failures: number): string {
+    return `${this.seeds} seeds, ${this.statements} statements in ${this.entries} entries, ` +
+      `${MANNERS.length} replicas, ${failures} divergences`;
+  }
+}
+
+async function explain(
+  job: Job,
+  failure: Failure,
+  options: { readonly replicas: Replicas; readonly triesMax: number },
+): Promise<void> {
+  print(`Seed ${job.seed} failed: ${failure.text}`);
+  if (options.triesMax === 0) return;
+  const shrunk = await shrink(job, failure, options);
+  const { kept } = shrunk;
+  print(`Shrunk in ${shrunk.triesCount} tries to ${kept.length} entries: ${shrunk.failure.text}`);
+  const log = generateLog(job.seed, job.statementCount);
+  for (const { number, statements } of kept) {
+    const entry = log[number];
+    if (entry === undefined) continue;
+    const some = statements.map((at) => entry.statements[at]).filter((one) => one !== undefined);
+    print(describeEntry({ ...entry, statements: some }));
+  }
+  const [table] = shrunk.failure.tables;
+  const last = { ...job, kept, ...(table === undefined ? {} : { table }) };
+  const { reports } = await options.replicas.run(last);
+  reports.forEach(({ deeds, rows }, at) => {
+    print(`${MANNERS[at]?.name}: ${deeds.slice(-10).join("; ")}`);
+    for (const row of rows?.slice(0, 20) ?? []) print(`  ${table}: ${row}`);
+  });
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const statementCount = numberAfter(args, "--per-seed", 3000);
+  const wanted = numberAfter(args, "--statements", statementCount);
+  const failuresMax = numberAfter(args, "--failures", 1);
+  const triesMax = numberAfter(args, "--tries", 2000);
+  const totals = new Totals();
+  const startMs = performance.now();
+  let failures = 0;
+  let printedMs = startMs;
+  await using replicas = new Replicas();
+  for (let seed = numberAfter(args, "--seed", 1); totals.statements < wanted; seed++) {
+    const job: Job = { seed, statementCount, every: COMPARE_EVERY };
+    const { reports, failure } = await replicas.run(job);
+    totals.seeds++;
+    totals.entries += reports[0]?.entryCount ?? 0;
+    totals.statements += Math.max(1, reports[0]?.statementCount ?? 0);
+    for (const { counts, deeds } of reports) {
+      totals.add(counts);
+      totals.addDeeds(deeds);
+    }
+    if (failure !== undefined) {
+      failures++;
+      await explain(job, failure, { replicas, triesMax });
+      if (failures >= failuresMax) break;
+    }
+    if (performance.now() - printedMs > PROGRESS_EVERY_MS) {
+      printedMs = performance.now();
+      print(totals.line(failures));
+    }
+  }
+  if (!args.includes("--quiet")) print(totals.text());
+  print(`${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+  print(totals.line(failures));
+  return failures === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

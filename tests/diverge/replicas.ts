@@ -1,0 +1,130 @@
+/**
+ * The processes of all manners, and the verdict on what they report: the first checkpoint at which they
+ * hold different states, or a state machine that broke.
+ */
+import type { Checkpoint, Job, Report } from "./job.ts";
+import { type Manner, MANNERS } from "./manners.ts";
+
+const MAIN = new URL("replica_process.ts", import.meta.url).pathname;
+
+/** One process; it takes one job after the other. */
+class ReplicaProcess {
+  readonly #process: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #reader: ReadableStreamDefaultReader<string>;
+  #rest = "";
+
+  constructor(number: number, manner: Manner) {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", "--no-lock", "--no-prompt", MAIN, String(number)],
+      env: { ...manner.environment },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    this.#writer = this.#process.stdin.getWriter();
+    this.#reader = this.#process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  /** Runs a job. @throws {Error} when the process is gone. */
+  async run(job: Job): Promise<Report> {
+    await this.#writer.write(new TextEncoder().encode(`${JSON.stringify(job)}\n`));
+    for (;;) {
+      const end = this.#rest.indexOf("\n");
+      if (end >= 0) {
+        const line = this.#rest.slice(0, end);
+        this.#rest = this.#rest.slice(end + 1);
+        return JSON.parse(line) as Report;
+      }
+      const { done, value } = await this.#reader.read();
+      if (done) throw new Error(`The process is gone while it runs seed ${job.seed}`);
+      this.#rest += value;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#writer.close();
+    await this.#process.status;
+  }
+}
+
+/** What was found wrong with a job. */
+export interface Failure {
+  /** In a few words, the same for the same kind of failure. */
+  readonly kind: "broken" | "damaged" | "entries" | "content" | "results";
+  readonly text: string;
+  /** The entry behind which it was noticed. */
+  readonly number: number;
+  /** Tables that differ. */
+  readonly tables: readonly string[];
+}
+
+/** What came of a job on all replicas. */
+export interface Outcome {
+  readonly reports: readonly Report[];
+  readonly failure: Failure | undefined;
+}
+
+/** See the file's header. */
+export class Replicas implements AsyncDisposable {
+  readonly #processes = MANNERS.map((manner, number) => new ReplicaProcess(number, manner));
+
+  /** Runs a job on all of them at once. */
+  async run(job: Job): Promise<Outcome> {
+    const reports = await Promise.all(this.#processes.map((process) => process.run(job)));
+    return { reports, failure: judge(reports) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#processes.map((process) => process.close()));
+  }
+}
+
+function judge(reports: readonly Report[]): Failure | undefined {
+  const first = reports[0];
+  if (first === undefined) return undefined;
+  const count = Math.min(...reports.map(({ checkpoints }) => checkpoints.length));
+  for (let at = 0; at < count; at++) {
+    const failure = compare(reports.map(({ checkpoints }) => checkpoints[at]));
+    if (failure !== undefined) return failure;
+  }
+  for (const [at, { error, faults }] of reports.entries()) {
+    const name = MANNERS[at]?.name ?? "";
+    const number = first.checkpoints.at(-1)?.number ?? 0;
+    if (error !== undefined) {
+      return { kind: "broken", text: `${name} broke: ${error}`, number, tables: [] };
+    }
+    if (faults.length > 0) {
+      const text = `${name} is damaged: ${faults.slice(0, 3).join("; ")}`;
+      return { kind: "damaged", text, number, tables: [] };
+    }
+  }
+  return undefined;
+}
+
+function compare(checkpoints: readonly (Checkpoint | undefined)[]): Failure | undefined {
+  const [first, ...others] = checkpoints;
+  if (first === undefined) return undefined;
+  const { number } = first;
+  for (const [at, other] of others.entries()) {
+    if (other === undefined) continue;
+    const who = `${MANNERS[0]?.name} and ${MANNERS[at + 1]?.name}`;
+    const behind = `behind entry ${number}`;
+    if (other.entryChain !== first.entryChain) {
+      return { kind: "entries", text: `Entries of ${who} differ ${behind}`, number, tables: [] };
+    }
+    const names = new Set([...Object.keys(first.hashes), ...Object.keys(other.hashes)]);
+    // The result chain stands in a table of ours, and differs with the results.
+    const tables = [...names].filter((name) => first.hashes[name] !== other.hashes[name]);
+    const theirs = tables.filter((name) => !name.startsWith("sqlite_dust"));
+    if (theirs.length > 0) {
+      const text = `Content of ${who} differs ${behind}: ${theirs.join(", ")}`;
+      return { kind: "content", text, number, tables: theirs };
+    }
+    if (other.resultChain !== first.resultChain || tables.length > 0) {
+      const text = `Results of ${who} differ ${behind}${tables.length > 0 ? `: ${tables}` : ""}`;
+      return { kind: "results", text, number, tables };
+    }
+  }
+  return undefined;
+}
