@@ -11,27 +11,28 @@ import { REGRESSION_SEEDS } from "./sim/regression_seeds.ts";
 import { runSeed } from "./sim/run.ts";
 import { withTraps } from "./sim/traps.ts";
 
-const SEEDS = 100;
+const SEEDS = 300;
 const STATES = 30_000;
 const ROOT = new URL("../", import.meta.url);
 
-async function assertSurvives(seed: number): Promise<void> {
-  const { violation } = await runSeed(seed, { hasText: false });
-  strictEqual(violation, undefined, `deno task sim -- --seed ${seed}: ${violation}`);
+async function assertSurvives(seed: number, options: { readonly isShort: boolean }): Promise<void> {
+  const { violation } = await runSeed(seed, { hasText: false, ...options });
+  const flag = options.isShort ? " --short" : "";
+  strictEqual(violation, undefined, `deno task sim -- --seed ${seed}${flag}: ${violation}`);
 }
 
 Deno.test("Simulated clusters keep their promises, and work again when healed", async () => {
-  for (let seed = 1; seed <= SEEDS; seed++) await assertSurvives(seed);
+  for (let seed = 1; seed <= SEEDS; seed++) await assertSurvives(seed, { isShort: true });
 });
 
 Deno.test("Simulated clusters survive what once broke them", async () => {
-  for (const { seed } of REGRESSION_SEEDS) await assertSurvives(seed);
+  for (const { seed } of REGRESSION_SEEDS) await assertSurvives(seed, { isShort: false });
 });
 
 Deno.test("runSeed() gives the same events for the same seed, and others for another", async () => {
   const hashes = [];
   for (const seed of [3, 3, 7, 7, 8]) {
-    const { hash, events } = await runSeed(seed, { hasText: false });
+    const { hash, events } = await runSeed(seed, { hasText: false, isShort: true });
     hashes.push(`${hash} ${events}`);
   }
   deepStrictEqual(hashes[0], hashes[1]);

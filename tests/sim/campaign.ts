@@ -13,6 +13,8 @@ export interface CampaignOptions {
   readonly failuresMax: number;
   /** Lines of a failed seed's trace, from its end. */
   readonly traceLines: number;
+  /** See `RunSettings`. */
+  readonly isShort: boolean;
   /** Runs every seed twice and compares. */
   readonly isTwice: boolean;
   /** Prints traces of seeds that are fine, too. */
@@ -33,11 +35,11 @@ interface Sum {
 
 /** Runs a campaign. @returns how many seeds failed. */
 export async function campaign(options: CampaignOptions): Promise<number> {
-  const { first, count, print } = options;
+  const { first, count, isShort, print } = options;
   const sum: Sum = { counters: noCounters(), done: 0, failures: 0, simulatedMs: 0, events: 0 };
   const startMs = performance.now();
   for (let seed = first; seed < first + count && sum.failures < options.failuresMax; seed++) {
-    const outcome = await runSeed(seed, { hasText: options.isTraced });
+    const outcome = await runSeed(seed, { hasText: options.isTraced, isShort });
     if (options.isTraced) print(outcome.lines.join("\n") + "\n");
     addCounters(sum.counters, outcome.counters);
     sum.simulatedMs += outcome.simulatedMs;
@@ -66,7 +68,8 @@ function sumText(sum: Sum, elapsedMs: number): string {
 
 async function isUnrepeatable(outcome: RunOutcome, options: CampaignOptions): Promise<boolean> {
   if (!options.isTwice) return false;
-  const again = await runSeed(outcome.seed, { hasText: false });
+  const { isShort } = options;
+  const again = await runSeed(outcome.seed, { hasText: false, isShort });
   if (again.hash === outcome.hash && again.events === outcome.events) return false;
   options.print(`Seed ${outcome.seed} is not repeatable: ${outcome.hash}, then ${again.hash}\n`);
   return true;
@@ -74,14 +77,17 @@ async function isUnrepeatable(outcome: RunOutcome, options: CampaignOptions): Pr
 
 async function report(outcome: RunOutcome, options: CampaignOptions): Promise<void> {
   const { seed, violation } = outcome;
-  const again = await runSeed(seed, { hasText: true });
+  const { isShort } = options;
+  const again = await runSeed(seed, { hasText: true, isShort });
   const lines = again.lines.slice(-options.traceLines);
   options.print(`\n${lines.join("\n")}\n`);
   options.print(`Seed ${seed} failed: ${violation ?? "not repeatable"}\n`);
   options.print(`  options ${JSON.stringify(outcome.options)}\n`);
   options.print(`  commit ${commit()}, trace hash ${outcome.hash}`);
   options.print(again.hash === outcome.hash ? "\n" : `, but ${again.hash} the second time\n`);
-  options.print(`  repeat: deno task sim -- --seed ${seed} --trace\n\n`);
+  options.print(
+    `  repeat: deno task sim -- --seed ${seed} --trace${isShort ? " --short" : ""}\n\n`,
+  );
 }
 
 function commit(): string {

@@ -12,6 +12,14 @@ import { type SwarmOptions, swarmOptions } from "./swarm_options.ts";
 import { onEmptyStack, withTraps } from "./traps.ts";
 import { World } from "./world.ts";
 
+/** How to run a seed. */
+export interface RunSettings {
+  /** Keeps the trace as text. */
+  readonly hasText: boolean;
+  /** Only the first storm, and the calm behind it: for tests that have little time. */
+  readonly isShort: boolean;
+}
+
 /** What came of a run. */
 export interface RunOutcome {
   readonly seed: number;
@@ -30,14 +38,14 @@ export interface RunOutcome {
 /** Runs `seed`. @returns what came of it; only bugs of the simulator itself throw. */
 export function runSeed(
   seed: number,
-  settings: { readonly hasText: boolean },
+  settings: RunSettings,
 ): Promise<RunOutcome> {
   const options = swarmOptions(seed);
   if (options.isSqlite) testLibrary();
   return onEmptyStack(() => withTraps(() => run(options, settings)));
 }
 
-function run(options: SwarmOptions, settings: { readonly hasText: boolean }): RunOutcome {
+function run(options: SwarmOptions, settings: RunSettings): RunOutcome {
   using world = new World(options, settings);
   const { judge, timeline } = world;
   const advance = (untilMs: number): boolean => {
@@ -51,7 +59,7 @@ function run(options: SwarmOptions, settings: { readonly hasText: boolean }): Ru
   nemesis.begin();
   operator.begin();
   clients.begin();
-  if (advance(options.durationMs)) {
+  if (advance(settings.isShort ? options.stormMs : options.durationMs)) {
     nemesis.end();
     operator.end();
     clients.end();

@@ -2,7 +2,8 @@
  * Bugs in the driver: what is durable when, what clients are told, what a start trusts. Some of them were
  * there once, and the simulator found them; these say so.
  * Not here: entries that were read back and replaced since (log_view_test.ts). They are newer in memory
- * until they are applied, and forgotten then, unless the tail is full, which takes many megabytes.
+ * until they are applied, and forgotten then, unless the tail is full, which takes many megabytes. Nor
+ * a switch to an installed state before its marker: no operation of the disk lies between the two.
  */
 import { bug, type PlantedBug } from "./planted_bug.ts";
 
@@ -20,12 +21,15 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     find: "if (works.some((work) => work.mustSync)) return this.#write(works);",
     replace: "if (works.some((work) => work.entries.length > 0)) return this.#write(works);",
   }),
-  bug("activated_before_the_marker", "the marker is the switch (rule S2)", {
+  bug("installed_configuration_ignored", "a snapshot's configuration is in force (section 7)", {
     in: "src/node/event_loop.ts",
-    find:
-      "      await this.#log.saveMarker({ marker, hardState });\n      await peers.activate(marker);",
-    replace:
-      "      await peers.activate(marker);\n      await this.#log.saveMarker({ marker, hardState });",
+    find: "      this.#configuration = snapshot.configuration;\n",
+    replace: "",
+  }),
+  bug("apply_stops_at_an_install", "entries behind a snapshot are applied (rule S2)", {
+    in: "src/node/event_loop.ts",
+    find: "      this.applyQueue.resumeAt(marker.index);\n",
+    replace: "",
   }),
   bug("install_without_draining", "apply stands still while a snapshot is installed (rule S2)", {
     in: "src/node/event_loop.ts",
