@@ -6,6 +6,7 @@
  */
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
+import type { Server as NetServer, Socket } from "node:net";
 import { OperatingError } from "../base/errors.ts";
 import type { Acceptor, ByteStream, Method, StreamEnd, StreamEvents } from "./byte_stream.ts";
 import { channelCredentials, serverCredentials } from "./peer_credentials.ts";
@@ -215,6 +216,7 @@ class ServerStream implements ByteStream {
 export class GrpcListener {
   readonly #server: grpc.Server;
   readonly #health = new HealthService();
+  readonly #sockets = new Set<Socket>();
 
   constructor(accept: Acceptor) {
     this.#server = new grpc.Server({
@@ -259,8 +261,10 @@ export class GrpcListener {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     this.#server.bindAsync(address, serverCredentials(grpc, tls), (cause, bound) => {
-      if (cause === null) resolve(bound);
-      else {reject(
+      if (cause === null) {
+        this.#watchSockets();
+        resolve(bound);
+      } else {reject(
           new OperatingError(
             "conflict",
             `Cannot listen for peers on ${address}: ${cause.message}`,
@@ -273,6 +277,23 @@ export class GrpcListener {
 
   /** Closes the port and all that came through it. */
   close(): void {
+    // Never with a GOAWAY: one ends the process of a Deno peer that has called this node before
+    // (denoland/deno#36788). Without one it looks like a process that ended, which peers can deal with.
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
     this.#server.forceShutdown();
+  }
+
+  /** Knows the sockets of the port; gRPC tells nobody of them. */
+  #watchSockets(): void {
+    const { http2Servers } = this.#server as unknown as {
+      readonly http2Servers: ReadonlyMap<NetServer, unknown>;
+    };
+    for (const server of http2Servers.keys()) {
+      server.on("connection", (socket: Socket) => {
+        this.#sockets.add(socket);
+        socket.once("close", () => this.#sockets.delete(socket));
+      });
+    }
   }
 }
