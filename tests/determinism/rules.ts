@@ -46,7 +46,11 @@ export const RULES: Readonly<Record<string, Hazard>> = {
   },
   A4b: {
     what: "What cannot be interrupted is bounded",
-    tests: ["Searches refuse more work than their bound (rule A4b)"],
+    tests: [
+      "Searches refuse more work than their bound (rule A4b)",
+      "An entry that nothing interrupts is recorded and ends the process; the next start has it voided unrun (A4b)",
+      "An entry on record waits for its verdict unrun, and is forgotten once it is applied (A4b)",
+    ],
   },
   A4c: {
     what: "A transaction that was rolled back takes nothing of its batch along",
