@@ -53,8 +53,8 @@ Deno.test("dust refuses: 2 for what it cannot read, 1 for what cannot be", async
   const missing = await dust([]);
   strictEqual(missing.code, 1);
   ok(missing.stderr.startsWith("fatal: No data directory given"), missing.stderr);
-  const join = await dust(["-join", "host:4002", "/tmp/never"]);
-  deepStrictEqual([join.code, join.stderr], [1, "fatal: Not available yet: -join\n"]);
+  const auth = await dust(["-auth", "users.json", "/tmp/never"]);
+  deepStrictEqual([auth.code, auth.stderr], [1, "fatal: Not available yet: -auth\n"]);
 });
 
 Deno.test("dust does not take a command to come for a data directory", async () => {

@@ -40,11 +40,15 @@ export async function startNode(options: {
   readonly readyMsMax?: number;
   /** Besides what this process has in its own. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Its name; "1" otherwise. */
+  readonly nodeId?: string;
+  /** Where an earlier node listened; free ports otherwise. */
+  readonly at?: Pick<TestNode, "httpAddress" | "raftAddress">;
 } = {}): Promise<TestNode> {
   const dataDirectory = options.dataDirectory ?? await Deno.makeTempDir({ prefix: "dust-test-" });
-  const httpAddress = `127.0.0.1:${freePort()}`;
-  const raftAddress = `127.0.0.1:${freePort()}`;
-  const nodeId = "1";
+  const httpAddress = options.at?.httpAddress ?? `127.0.0.1:${freePort()}`;
+  const raftAddress = options.at?.raftAddress ?? `127.0.0.1:${freePort()}`;
+  const nodeId = options.nodeId ?? "1";
   const hasOwn = options.flags?.includes("--ram-dir") === true;
   const ramDirectory = hasOwn ? undefined : await makeRamDirectory(dataDirectory);
   const limit = options.openFilesMax === undefined ? ":" : `ulimit -n ${options.openFilesMax}`;

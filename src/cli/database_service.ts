@@ -5,6 +5,8 @@
 import { DUST_VERSION } from "../config/version.ts";
 import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
 import type { DatabasePort, FactTree, NodeFacts, Readiness } from "../http/database_port.ts";
+import { OperatingError } from "../base/errors.ts";
+import { NOBODY } from "../raft/types.ts";
 import { Database, type OpenedNode } from "../node/database.ts";
 import { type NodeIdentity, NodeReport } from "../node/node_report.ts";
 import { nodeMetricsText } from "../node/node_metrics.ts";
@@ -53,7 +55,8 @@ export class DatabaseService implements DatabasePort {
   }
 
   hasLeader(): Promise<boolean> {
-    return Promise.resolve(this.database.opened?.node.isLeader === true);
+    const leaderId = this.database.opened?.node.leaderId ?? NOBODY;
+    return Promise.resolve(leaderId !== NOBODY);
   }
 
   async status(): Promise<{ readonly [section: string]: FactTree }> {
@@ -79,8 +82,30 @@ export class DatabaseService implements DatabasePort {
     };
   }
 
-  nodes(): Promise<readonly NodeFacts[]> {
-    return Promise.resolve().then(() => this.#report.nodes());
+  nodes(
+    options: { readonly timeoutMs: number; readonly nonVoters: boolean },
+  ): Promise<readonly NodeFacts[]> {
+    return this.#report.nodes(options);
+  }
+
+  elsewhere(): string | undefined {
+    const { node, cluster } = this.database.require();
+    if (node.isLeader) return undefined;
+    if (cluster?.leader === undefined) throw new OperatingError("not_leader", "leader not found");
+    return cluster.leader.apiUrl;
+  }
+
+  async remove(name: string, options: { readonly timeoutMs: number }): Promise<void> {
+    const { cluster } = this.database.require();
+    await cluster?.remove(name, options);
+  }
+
+  async stepDown(
+    to: string | undefined,
+    options: { readonly timeoutMs: number },
+  ): Promise<void> {
+    const { cluster } = this.database.require();
+    await cluster?.transfer(to, options);
   }
 
   readiness(options: { readonly sync: boolean; readonly timeoutMs: number }): Promise<Readiness> {

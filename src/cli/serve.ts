@@ -7,21 +7,27 @@
  * writes is made for a crash at any line (data_directory.ts), and nobody has been promised anything.
  */
 import { type Config, parseConfig } from "../config/config.ts";
+import { FatalError, OperatingError } from "../base/errors.ts";
 import { nodeId } from "../base/ids.ts";
 import { DUST_VERSION } from "../config/version.ts";
 import { HttpApi } from "../http/http_api.ts";
 import { type HttpServer, startHttpServer } from "../http/server.ts";
-import { Node } from "../node/node.ts";
 import { DenoClock } from "../os/deno_clock.ts";
 import { DenoEntropy } from "../os/deno_entropy.ts";
 import { DenoFileSystem } from "../os/deno_file_system.ts";
 import type { Entropy } from "../os/entropy.ts";
-import { productionConfig } from "../raft/config.ts";
+import { NOBODY } from "../raft/types.ts";
 import { prepareLibrary } from "../sqlite/loader.ts";
 import { Logger } from "../telemetry/logger.ts";
+import type { LocalIdentity } from "../transport/peer_identity.ts";
+import { ClusterNode } from "./cluster_node.ts";
 import { crash, describeError, exitStatusOf } from "./crash.ts";
 import { firstBirth, openDataDirectory, type OpenedData } from "./data_directory.ts";
 import { DatabaseService } from "./database_service.ts";
+import { joinCluster } from "./joining.ts";
+import { NodeServices } from "./node_services.ts";
+import { PeerPort } from "./peer_port.ts";
+import { sqliteFingerprint } from "./sqlite_fingerprint.ts";
 import { processVersion } from "./version.ts";
 
 /** How long a stop may take before the process ends anyway: init systems and scripts give it 10 s. */
@@ -35,6 +41,16 @@ const STATE_CLOSE_MS_MAX = 2_000;
 
 /** Entries kept behind a snapshot, as a share of `--raft-snap` (rqlite's 1.25). */
 const TRAILING_SHARE = 1.25;
+
+/** How long leaving the cluster, or handing over, may take. */
+const LEAVE_MS_MAX = 2_000;
+
+const NOBODY_TO_READ_FROM = "Cannot start: a node with -raft-non-voter has to -join others";
+
+/** The format of entries and messages that this build writes (rule F1). */
+const FEATURE_LEVEL = 1;
+
+const BOOT_NONCE_BYTES = 8;
 
 /**
  * Runs a node until SIGINT or SIGTERM.
@@ -85,13 +101,21 @@ async function runUntilStopped(
   const sqlite = await prepareLibrary({ path: config.storage.sqliteLibrary, signal: stop });
   if (sqlite === undefined) return 0;
   const service = new DatabaseService({ clock, identity: identityOf(config) });
-  const parts = { config, service, clock, logger, stop, sqliteLibrary: sqlite.location.path };
+  const parts = {
+    config,
+    service,
+    clock,
+    logger,
+    stop,
+    sqliteLibrary: sqlite.location.path,
+    fingerprint: sqliteFingerprint(sqlite.library),
+  };
   const server = listen(parts);
   if (server === undefined) return 1;
   const running = await start(parts);
   if (running !== undefined && !stop.aborted) write(Deno.stdout, banner(config, running.data));
   await untilStopped(stop);
-  await shutDown({ running, server, logger, clock });
+  await shutDown({ config, running, server, logger, clock });
   return 0;
 }
 
@@ -103,7 +127,7 @@ interface Surroundings {
 }
 
 interface Running {
-  readonly node: Node;
+  readonly cluster: ClusterNode;
   readonly data: OpenedData;
 }
 
@@ -112,6 +136,7 @@ interface Parts extends Surroundings {
   readonly service: DatabaseService;
   /** The one that was found, so that nobody searches again. */
   readonly sqliteLibrary: string;
+  readonly fingerprint: string;
 }
 
 /** @returns undefined when the address cannot be had, which the log then says. */
@@ -149,64 +174,151 @@ function listen({ config, service, clock, logger }: Parts): HttpServer | undefin
 async function start(parts: Parts): Promise<Running | undefined> {
   const { config, service, clock, logger, stop, sqliteLibrary } = parts;
   const entropy = new DenoEntropy();
+  const fileSystem = new DenoFileSystem();
+  const services = new NodeServices({
+    config,
+    logger,
+    fileSystem,
+    monotonicMs: () => clock.monotonicMs(),
+    crash,
+  });
+  const makePort = (
+    member: Pick<LocalIdentity, "clusterId" | "nodeId" | "incarnation">,
+  ): PeerPort => {
+    const identity = { ...localIdentity(parts, entropy), ...member };
+    const made = new PeerPort({ config, identity, services, clock, entropy, logger });
+    services.setPort(made);
+    return made;
+  };
+  let port: PeerPort | undefined;
   const opening = openDataDirectory({
     ...config.storage,
     sqliteLibrary,
     path: config.dataDirectory,
-    fileSystem: new DenoFileSystem(),
+    fileSystem,
     clock,
     entropy,
     logger,
-    birth: (incarnation) => Promise.resolve(firstBirth(birthOptions(config, entropy), incarnation)),
+    birth: async (incarnation) => {
+      if (config.cluster.join.length === 0) {
+        if (config.cluster.isReadOnly) throw new FatalError(1, NOBODY_TO_READ_FROM);
+        return firstBirth(birthOptions(config, entropy), incarnation);
+      }
+      port = makePort({ clusterId: undefined, nodeId: NOBODY, incarnation });
+      const birth = await joinCluster({ config, port, clock, logger, stop });
+      port.setMember(birth);
+      return birth;
+    },
     onFatal: crash,
   });
   const data = await Promise.race([opening, untilStopped(stop)]);
   if (data === undefined) return undefined;
-  const node = new Node({
-    config: productionConfig(nodeId(data.log.identity.nodeId)),
-    log: data.log,
-    hardState: data.log.hardState,
-    stateMachine: data.stateMachine,
+  const { clusterId, incarnation } = data.log.identity;
+  port ??= makePort({ clusterId, nodeId: nodeId(data.log.identity.nodeId), incarnation });
+  const cluster = new ClusterNode({
+    config,
+    data,
+    port,
+    database: service.database,
     clock,
     entropy,
-    peers: undefined,
-    policy: {
-      entriesMin: config.raft.snapshotEntries,
-      bytesMin: config.raft.snapshotWalBytes,
-      intervalMs: config.raft.snapshotIntervalMs,
-      trailingEntries: trailingEntries(config),
-    },
-    applyTimeoutMs: config.raft.applyTimeoutMs,
+    trailingEntries: trailingEntries(config),
+    onRemoved: () => onRemoved(parts),
     onFatal: crash,
   });
-  await service.attach({ node, stateMachine: data.stateMachine });
+  services.attach(cluster);
+  const { node, forwarding, view } = cluster;
+  await service.attach({ node, stateMachine: data.stateMachine, forwarding, cluster: view });
+  if (cluster.hasPeers || config.cluster.join.length > 0) await port.open();
+  else port.openOnKnock();
   node.start();
   await Promise.race([node.untilReady(), untilStopped(stop)]);
-  return { node, data };
+  return { cluster, data };
+}
+
+/** Rule M2: nothing of a member that was removed goes on, but its data stays for who looks. */
+function onRemoved({ config, logger }: Parts): void {
+  logger.warn("This node was removed from the cluster", { node: config.nodeId });
+  if (config.raft.stopsWhenRemoved) Deno.kill(Deno.pid, "SIGTERM");
+}
+
+function localIdentity(
+  { config, fingerprint }: Parts,
+  entropy: Entropy,
+): Omit<LocalIdentity, "clusterId" | "nodeId" | "incarnation"> {
+  const { nodeId: name, raftAddress, apiUrl } = identityOf(config);
+  return {
+    bootNonce: entropy.bytes(BOOT_NONCE_BYTES),
+    name,
+    raftAddress,
+    apiUrl,
+    sqliteFingerprint: fingerprint,
+    allowsOtherSqlite: config.cluster.allowsUnpinnedSqlite,
+    featureLevel: FEATURE_LEVEL,
+    version: DUST_VERSION,
+  };
 }
 
 /** Opposite order of the start. Requests in flight are answered first, within their time. */
 async function shutDown(options: {
+  readonly config: Config;
   readonly running: Running | undefined;
   readonly server: HttpServer;
   readonly logger: Logger;
   readonly clock: DenoClock;
 }): Promise<void> {
-  const { running, server, logger, clock } = options;
+  const { config, running, server, logger, clock } = options;
   const limit = clock.startTimer(SHUTDOWN_MS_MAX, () => {
     logger.error("Cannot stop in time: ending the process");
     Deno.exit(1);
   });
+  if (running !== undefined) await leave(running, { config, logger, clock });
   await Promise.race([server.shutdown(), clock.sleep(DRAIN_MS_MAX)]);
   if (running !== undefined) {
-    const { node, data } = running;
-    await node.stop();
+    const { cluster, data } = running;
+    cluster.leaderWatch.stop();
+    await cluster.node.stop();
+    await cluster.port.close();
     await closeState(data, { logger, clock });
     await data.log.close();
     data.lock.release();
   }
   limit.cancel();
   logger.info("Stopped");
+}
+
+/**
+ * Whoever leads hands over while it still answers, so that nobody is without a leader for more than a round
+ * trip; on wish it leaves the cluster as well.
+ */
+async function leave(
+  { cluster }: Running,
+  { config, logger, clock }: {
+    readonly config: Config;
+    readonly logger: Logger;
+    readonly clock: DenoClock;
+  },
+): Promise<void> {
+  const { node, membership, port } = cluster;
+  if (!cluster.hasPeers) return;
+  try {
+    if (config.raft.leavesOnShutdown) {
+      const name = config.nodeId;
+      const removal = { kind: "remove", name, credentials: undefined } as const;
+      if (node.isLeader) await membership.transfer(undefined);
+      await node.untilLeader(LEAVE_MS_MAX);
+      const { leader } = membership;
+      if (leader !== undefined && leader.name !== name) {
+        await port.call<"remove">(leader.raftAddress, removal, { timeoutMs: LEAVE_MS_MAX });
+      }
+    } else if (node.isLeader && config.raft.stepsDownOnShutdown) {
+      await membership.transfer(undefined);
+    }
+  } catch (error) {
+    if (!(error instanceof OperatingError)) throw error;
+    logger.warn("Leaves without handing over", { reason: error.message });
+  }
+  await clock.sleep(0);
 }
 
 /** A writer that does not come to an end is left in its transaction, as a crash leaves it: the log has all. */

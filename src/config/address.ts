@@ -42,6 +42,11 @@ export function parseAddress(text: string): AddressOutcome {
   };
 }
 
+/** Whether only this machine reaches the address. */
+export function isLoopback({ host }: Address): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
 /** Whether the host means "every interface", which nobody can connect to. */
 export function isUnspecified(address: Address): boolean {
   return UNSPECIFIED_HOSTS.has(address.host);

@@ -51,6 +51,26 @@ export interface Config {
     readonly leavesOnShutdown: boolean;
     readonly stopsWhenRemoved: boolean;
   };
+  readonly cluster: {
+    /** Raft addresses of members to join; empty for a node that does not join. */
+    readonly join: readonly string[];
+    readonly joinAttempts: number;
+    readonly joinIntervalMs: number;
+    /** User of the auth file to join as. */
+    readonly joinAs: string | undefined;
+    /** Nodes that form a new cluster together; below 2 for none. */
+    readonly bootstrapExpect: number;
+    readonly bootstrapTimeoutMs: number;
+    /** Gets the log and has no vote. */
+    readonly isReadOnly: boolean;
+    /** 0: never. */
+    readonly reapAfterMs: { readonly voters: number; readonly readOnly: number };
+    readonly connectTimeoutMs: number;
+    /** undefined: in the clear. */
+    readonly tls: PeerTlsConfig | undefined;
+    readonly allowsInsecurePeers: boolean;
+    readonly allowsUnpinnedSqlite: boolean;
+  };
   readonly writeQueue: {
     readonly capacity: number;
     readonly batchSize: number;
@@ -61,6 +81,19 @@ export interface Config {
     readonly level: "ERROR" | "WARN" | "INFO" | "DEBUG";
     readonly format: "text" | "json";
   };
+}
+
+/** TLS between nodes: files in PEM. */
+export interface PeerTlsConfig {
+  readonly certificatePath: string;
+  readonly keyPath: string;
+  /** undefined: those that the runtime trusts. */
+  readonly caPath: string | undefined;
+  readonly verifiesServers: boolean;
+  readonly verifiesClients: boolean;
+  /** Expected in the certificates of others; undefined: their host. */
+  readonly serverName: string | undefined;
+  readonly clientCommonName: string | undefined;
 }
 
 /**
@@ -198,6 +231,7 @@ function buildConfig({ values, addresses, dataDirectory }: Parts): Config {
       sqliteLibrary: values["sqlite-lib"] || undefined,
     },
     raft: buildRaft({ values, addresses, dataDirectory }),
+    cluster: buildCluster(values),
     writeQueue: {
       capacity: values["write-queue-capacity"],
       batchSize: values["write-queue-batch-size"],
@@ -222,6 +256,34 @@ function buildRaft({ values, addresses }: Parts): Config["raft"] {
     stepsDownOnShutdown: values["raft-shutdown-stepdown"],
     leavesOnShutdown: values["raft-cluster-remove-shutdown"],
     stopsWhenRemoved: values["raft-remove-shutdown"],
+  };
+}
+
+function buildCluster(values: Values): Config["cluster"] {
+  return {
+    join: values.join,
+    joinAttempts: Math.max(1, values["join-attempts"]),
+    joinIntervalMs: values["join-interval"],
+    joinAs: values["join-as"] || undefined,
+    bootstrapExpect: values["bootstrap-expect"],
+    bootstrapTimeoutMs: values["bootstrap-expect-timeout"],
+    isReadOnly: values["raft-non-voter"],
+    reapAfterMs: {
+      voters: values["raft-reap-node-timeout"],
+      readOnly: values["raft-reap-read-only-node-timeout"],
+    },
+    connectTimeoutMs: values["cluster-connect-timeout"],
+    tls: values["node-cert"] === "" ? undefined : {
+      certificatePath: values["node-cert"],
+      keyPath: values["node-key"],
+      caPath: values["node-ca-cert"] || undefined,
+      verifiesServers: !values["node-no-verify"],
+      verifiesClients: values["node-verify-client"],
+      serverName: values["node-verify-server-name"] || undefined,
+      clientCommonName: values["node-verify-common-name"] || undefined,
+    },
+    allowsInsecurePeers: values["insecure-peers"],
+    allowsUnpinnedSqlite: values["allow-unpinned-sqlite"],
   };
 }
 

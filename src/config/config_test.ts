@@ -214,14 +214,10 @@ Deno.test("parseConfig() refuses a node id that cannot be shown", () => {
 
 Deno.test("parseConfig() refuses features that are not there and dangerous to miss", () => {
   const lines = [
-    "-join http://nonsense",
     "-disco-mode consul-kv",
-    "-raft-non-voter",
     "-auth a.json",
     "-http-cert c -http-key k",
     "-http-verify-client",
-    "-node-cert c -node-key k",
-    "-node-verify-client",
     "-auto-backup b.json",
     "-auto-restore r.json",
     "-cdc-config http://x",
@@ -234,6 +230,13 @@ Deno.test("parseConfig() refuses features that are not there and dangerous to mi
     refusalOf("-bootstrap-expect 3"),
     "1 fatal: Not available yet: -bootstrap-expect with more than one node",
   );
+});
+
+Deno.test("parseConfig() refuses TLS between nodes that has no certificate", () => {
+  for (const flag of ["-node-verify-client", "-node-ca-cert ca", "-node-verify-server-name n"]) {
+    strictEqual(refusalOf(flag), `1 fatal: Flag ${flag.split(" ")[0]} needs -node-cert`);
+    strictEqual(refusalOf(`${flag} -node-cert c -node-key k`), "run");
+  }
 });
 
 Deno.test("parseConfig() says which flags and variables have no effect", () => {

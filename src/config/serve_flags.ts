@@ -191,7 +191,7 @@ const CLUSTER_FLAGS = {
   "join": listFlag({
     group: CLUSTER,
     placeholder: "HOST:PORT,...",
-    meaning: "Raft addresses of a cluster to join (not available yet)",
+    meaning: "Raft addresses of a cluster to join",
   }),
   "join-attempts": countFlag({
     group: CLUSTER,
@@ -237,7 +237,7 @@ const CLUSTER_FLAGS = {
   }),
   "raft-non-voter": switchFlag({
     group: CLUSTER,
-    meaning: "Run as a read replica (not available yet)",
+    meaning: "Run as a read replica: gets all data, has no vote",
   }),
   "raft-cluster-remove-shutdown": switchFlag({
     group: CLUSTER,
@@ -311,9 +311,9 @@ const SECURITY_FLAGS = {
     placeholder: "NAME",
     meaning: "The common name that it must have",
   }),
-  "node-ca-cert": file(SECURITY, "CA that nodes' certificates are checked with"),
-  "node-cert": file(SECURITY, "Certificate towards other nodes"),
-  "node-key": file(SECURITY, "Its private key"),
+  "node-ca-cert": certificate("CA that nodes' certificates are checked with"),
+  "node-cert": certificate("Certificate towards other nodes"),
+  "node-key": certificate("Its private key"),
   "node-no-verify": switchFlag({ group: SECURITY, meaning: "Accept any certificate of a node" }),
   "node-verify-client": switchFlag({ group: SECURITY, meaning: "Nodes need a certificate" }),
   "node-verify-server-name": textFlag({
@@ -325,6 +325,14 @@ const SECURITY_FLAGS = {
     group: SECURITY,
     placeholder: "NAME",
     meaning: "Common name that a connecting node must have",
+  }),
+  "insecure-peers": switchFlag({
+    group: SECURITY,
+    meaning: "Take part in a cluster beyond this machine without --node-verify-client",
+  }),
+  "allow-unpinned-sqlite": switchFlag({
+    group: SECURITY,
+    meaning: "Take part in a cluster with another build of SQLite: replicas may differ",
   }),
 } as const;
 
@@ -347,6 +355,10 @@ const OTHER_FLAGS = {
   "mem-profile": file(OTHER, "Memory profile"),
   "trace-profile": file(OTHER, "Execution trace"),
 } as const;
+
+function certificate(meaning: string): ReturnType<typeof textFlag> {
+  return textFlag({ group: SECURITY, placeholder: "FILE", meaning });
+}
 
 function file(group: string, meaning: string): ReturnType<typeof textFlag> {
   return textFlag({ group, placeholder: "FILE", meaning: `${meaning} (not available yet)` });

@@ -37,6 +37,7 @@ const RULES: readonly Rule[] = [
   (checked) => checkPair(checked, "otlp-cert", "otlp-key"),
   (checked) => checkNeeds(checked, "http-verify-common-name", "http-verify-client"),
   (checked) => checkNeeds(checked, "node-verify-common-name", "node-verify-client"),
+  checkPeerTls,
   checkJoin,
   checkDiscovery,
   checkReaping,
@@ -97,6 +98,14 @@ function checkNeeds(
   needed: "http-verify-client" | "node-verify-client",
 ): string | undefined {
   return values[name] !== "" && !values[needed] ? `Flag -${name} needs -${needed}` : undefined;
+}
+
+/** Without a certificate there is no TLS, and what was asked for would silently not be done. */
+function checkPeerTls({ values }: Checked): string | undefined {
+  if (values["node-cert"] !== "") return undefined;
+  const flags = ["node-ca-cert", "node-verify-client", "node-verify-server-name"] as const;
+  const flag = flags.find((name) => Boolean(values[name]));
+  return flag === undefined ? undefined : `Flag -${flag} needs -node-cert`;
 }
 
 /** Join addresses are split at the last colon only, as rqlited does: `http://nonsense` passes. */

@@ -50,6 +50,15 @@ export interface DatabasePort {
     /** Limit on all waiting. Milliseconds, at least 0. */
     readonly timeoutMs: number;
   }): Promise<Readiness>;
+  /**
+   * The API of the leader, `http://host:port`, when that is another node; undefined on the leader itself.
+   * @throws {OperatingError} `not_leader` when none is known.
+   */
+  elsewhere?(): string | undefined;
+  /** Removes a member by its id, through the leader; one that is none is fine. @throws {OperatingError} */
+  remove?(id: string, options: { readonly timeoutMs: number }): Promise<void>;
+  /** Has the leader hand over, to a member by its id or to anybody. @throws {OperatingError} */
+  stepDown?(id: string | undefined, options: { readonly timeoutMs: number }): Promise<void>;
   /** Takes a snapshot now. @throws {OperatingError} with what hindered it. */
   snapshot(options: {
     /** Entries of the log to keep behind it; 0 for what is configured. */

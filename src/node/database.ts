@@ -14,6 +14,7 @@ import { attachRetryName } from "../command/retry.ts";
 import { NOBODY } from "../raft/types.ts";
 import type { ForwardedWork, Forwarding } from "./forwarding.ts";
 import { LEADER_WAIT_MS_MAX } from "./limits.ts";
+import type { ClusterView } from "./cluster_view.ts";
 import type { Node } from "./node.ts";
 import type { StateMachinePort } from "./ports.ts";
 
@@ -32,6 +33,8 @@ export interface OpenedNode {
   readonly stateMachine: StateMachinePort;
   /** To the leader, when that is another node; undefined for a node that has no others. */
   readonly forwarding?: Forwarding | undefined;
+  /** The other members; undefined for a node that has no others. */
+  readonly cluster?: ClusterView | undefined;
 }
 
 /** One per process; `attach` once the node is open. */

@@ -18,6 +18,7 @@ import {
 import type { Clock } from "../os/clock.ts";
 import type { ConfChange, ConfChangeSingle } from "../raft/conf_change.ts";
 import { isVoter } from "../raft/configuration.ts";
+import { NOBODY } from "../raft/types.ts";
 import {
   LOOK_MS,
   MEMBER_CHANGES_WAITING_MAX,
@@ -26,6 +27,9 @@ import {
   TRANSFER_MS_MAX,
 } from "./limits.ts";
 import type { Node, NodeObserver } from "./node.ts";
+
+/** How the refusal of a removed member begins. */
+export const REMOVED_TEXT = "Removed from the cluster";
 
 /** Who asks to be a member. */
 export type JoinWish = Omit<MemberRow, "nodeId">;
@@ -78,6 +82,17 @@ export class Membership implements NodeObserver {
   get leader(): MemberRow | undefined {
     const { leaderId } = this.#options.node;
     return this.table.members.find(({ nodeId }) => nodeId === leaderId);
+  }
+
+  /**
+   * A member that was removed must not come back by its old directory, which may hold votes and entries of
+   * a time that went on without it (fault M2). @throws {OperatingError} `conflict`.
+   */
+  assertNotRemoved(caller: NodeId, incarnation: Uint8Array): void {
+    if (caller === NOBODY) return;
+    const row = this.#find(({ nodeId }) => nodeId === caller);
+    if (row !== undefined && isSameIdentity(row.incarnation, incarnation)) return;
+    throw new OperatingError("conflict", `${REMOVED_TEXT} as node ${caller}`);
   }
 
   /**

@@ -3,12 +3,14 @@
  * Works while the node is still opening: then the store is closed and nothing is ready.
  */
 import { OperatingError } from "../base/errors.ts";
+import type { MemberRow } from "../command/member_table.ts";
 import type { QueryRequest } from "../command/request.ts";
+import { NOBODY } from "../raft/types.ts";
+import type { ClusterView, MemberReport } from "./cluster_view.ts";
 import type { OpenedNode } from "./database.ts";
 import type { Clock } from "../os/clock.ts";
-import type { Node } from "./node.ts";
 import type { StateMachineStats } from "./ports.ts";
-import { type NodeFacts, storeStatus } from "./store_status.ts";
+import { type MemberStatus, type NodeFacts, storeStatus } from "./store_status.ts";
 
 /** How long a status page waits for fresh facts of a busy writer. */
 const STATS_WAIT_MS_MAX = 200;
@@ -26,6 +28,17 @@ const PROBE: QueryRequest = {
   linearizableTimeoutMs: 0,
 };
 
+/** How long a leader may be silent before it counts as not to be reached. */
+const LEADER_SILENCE_MS_MAX = 2_000;
+
+/** What clients call the parts in a term. */
+const STATES = {
+  leader: "Leader",
+  follower: "Follower",
+  candidate: "Candidate",
+  pre_candidate: "Candidate",
+} as const;
+
 /** Who this node is, from its configuration. */
 export interface NodeIdentity {
   readonly nodeId: string;
@@ -40,24 +53,11 @@ export interface NodeIdentity {
   readonly trailingEntries: number;
 }
 
-/** One member, as it could be reached. */
-export interface MemberReport {
-  readonly id: string;
-  readonly address: string;
-  readonly voter: boolean;
-  readonly contact: {
-    readonly reachable: true;
-    readonly apiUrl: string;
-    readonly version: string;
-    readonly leader: boolean;
-    readonly durationMs: number;
-  };
-}
-
 /** Why a node is not ready, or that it is. */
 export type ReadinessReport =
   | { readonly state: "ready" }
   | { readonly state: "no_leader" }
+  | { readonly state: "leader_not_contactable"; readonly error: string }
   | { readonly state: "store_not_ready" }
   | { readonly state: "sync_failed"; readonly error: string }
   | { readonly state: "database_failed"; readonly error: string };
@@ -88,7 +88,7 @@ export class NodeReport {
   async store(): Promise<Record<string, unknown>> {
     const opened = this.#opened();
     if (opened === undefined) return { open: false };
-    return storeStatus(this.#facts(opened.node), await this.stats(opened));
+    return storeStatus(this.#facts(opened), await this.stats(opened));
   }
 
   /**
@@ -110,11 +110,17 @@ export class NodeReport {
     return await promise.finally(() => timer.cancel());
   }
 
-  /** All members. @throws {OperatingError} `not_ready` while the node opens. */
-  nodes(): readonly MemberReport[] {
+  /** All members, or those with a vote. @throws {OperatingError} `not_ready` while the node opens. */
+  async nodes(
+    options: { readonly timeoutMs: number; readonly nonVoters: boolean },
+  ): Promise<readonly MemberReport[]> {
     const startedMs = this.#clock.monotonicMs();
     const opened = this.#opened();
     if (opened === undefined) throw new OperatingError("not_ready", "store not open");
+    if (opened.cluster !== undefined) {
+      const reports = await opened.cluster.reports(options);
+      return options.nonVoters ? reports : reports.filter(({ voter }) => voter);
+    }
     const { nodeId, raftAddress, apiUrl, version } = this.#identity;
     return [{
       id: nodeId,
@@ -135,8 +141,14 @@ export class NodeReport {
     options: { readonly sync: boolean; readonly timeoutMs: number },
   ): Promise<ReadinessReport> {
     const opened = this.#opened();
-    if (opened === undefined || !opened.node.isLeader) return { state: "no_leader" };
-    if (!opened.node.isReady) return { state: "store_not_ready" };
+    if (opened === undefined || opened.node.leaderId === NOBODY) return { state: "no_leader" };
+    const ageMs = opened.node.leaderContactAgeMs ?? Infinity;
+    if (ageMs > LEADER_SILENCE_MS_MAX && opened.node.isReady) {
+      return { state: "leader_not_contactable", error: "timeout waiting for node to respond" };
+    }
+    if (!opened.node.isReady || opened.cluster?.isComplete === false) {
+      return { state: "store_not_ready" };
+    }
     if (options.sync) {
       const error = await failureOf(opened.node.confirmRead(options.timeoutMs));
       if (error !== undefined) return { state: "sync_failed", error };
@@ -148,22 +160,24 @@ export class NodeReport {
     return error === undefined ? { state: "ready" } : { state: "database_failed", error };
   }
 
-  #facts(node: Node): NodeFacts {
+  #facts({ node, cluster }: OpenedNode): NodeFacts {
     const { loop, compaction } = node;
     const { raft } = loop;
     const identity = this.#identity;
-    const leads = node.isLeader && node.isReady;
+    const own = { id: identity.nodeId, addr: identity.raftAddress, voter: true };
+    const leader = cluster === undefined
+      ? (node.isReady ? own : undefined)
+      : memberOf(cluster.leader, cluster);
     return {
       nodeId: identity.nodeId,
       raftAddress: identity.raftAddress,
       dataDirectory: identity.dataDirectory,
-      state: node.isLeader ? "Leader" : "Follower",
-      isVoter: true,
+      state: STATES[node.loop.role.role],
+      isVoter: node.isVoter,
       ready: node.isReady,
-      leader: leads
-        ? { addr: identity.raftAddress, nodeId: identity.nodeId }
-        : { addr: "", nodeId: "" },
-      members: [{ id: identity.nodeId, addr: identity.raftAddress, voter: true }],
+      leader: { addr: leader?.addr ?? "", nodeId: leader?.id ?? "" },
+      leaderContactAgeMs: node.leaderContactAgeMs,
+      members: cluster?.members.map((row) => memberOf(row, cluster)) ?? [own],
       term: raft.term,
       commitIndex: loop.hardState.commit,
       appliedIndex: loop.applyQueue.appliedIndex,
@@ -179,6 +193,13 @@ export class NodeReport {
       },
     };
   }
+}
+
+function memberOf(row: MemberRow, cluster: ClusterView): MemberStatus;
+function memberOf(row: MemberRow | undefined, cluster: ClusterView): MemberStatus | undefined;
+function memberOf(row: MemberRow | undefined, cluster: ClusterView): MemberStatus | undefined {
+  if (row === undefined) return undefined;
+  return { id: row.name, addr: row.raftAddress, voter: cluster.isVoter(row) };
 }
 
 /** The message of an expected failure, or undefined when there was none. */

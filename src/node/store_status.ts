@@ -22,6 +22,8 @@ export interface NodeFacts {
   readonly isVoter: boolean;
   readonly ready: boolean;
   readonly leader: { readonly addr: string; readonly nodeId: string };
+  /** 0 on the leader; undefined for never. */
+  readonly leaderContactAgeMs: number | undefined;
   readonly members: readonly MemberStatus[];
   readonly term: number;
   readonly commitIndex: number;
@@ -106,7 +108,7 @@ function raftStatus(facts: NodeFacts): Record<string, unknown> {
     commit_index: facts.commitIndex,
     first_log_index: facts.firstLogIndex,
     fsm_pending: facts.commitIndex - facts.appliedIndex,
-    last_contact: facts.state === "Leader" ? 0 : "never",
+    last_contact: facts.state === "Leader" ? 0 : contactText(facts.leaderContactAgeMs),
     last_log_index: facts.lastLogIndex,
     last_log_term: facts.lastLogTerm,
     last_snapshot_index: facts.snapshotIndex,
@@ -119,6 +121,10 @@ function raftStatus(facts: NodeFacts): Record<string, unknown> {
     term: facts.term,
     voter: facts.isVoter,
   };
+}
+
+function contactText(ageMs: number | undefined): string {
+  return ageMs === undefined ? "never" : formatDuration(ageMs);
 }
 
 /** The pragmas are literal: test suites compare them, and Dust behaves as they say. */

@@ -107,6 +107,7 @@ export async function openStateMachine(options: OpenOptions): Promise<StateMachi
     dataDirectory,
     generation,
     foreignKeys,
+    genesis: identity.genesis,
     ...found,
   };
   return await StateMachine.start({

@@ -81,9 +81,11 @@ export function outgoingPath(dataDirectory: string, index: number): string {
   return path;
 }
 
-/** Where what comes from others is kept until it is whole. */
-export function incomingFolder(dataDirectory: string): string {
-  return joinPath(stateFolder(dataDirectory), INCOMING_NAME);
+/** Where what comes from others is kept until it is whole; made where it is missing. */
+export function makeIncoming(dataDirectory: string): string {
+  const folder = joinPath(stateFolder(dataDirectory), INCOMING_NAME);
+  mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
+  return folder;
 }
 
 /** Removes a file that is in no use; one that is gone is fine. */

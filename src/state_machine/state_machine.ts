@@ -60,6 +60,8 @@ export interface LiveState {
   /** RAM mode: the index that generation's copy holds. Disk mode: 0, it is synced when opened. */
   readonly durableIndex: number;
   readonly foreignKeys: boolean;
+  /** How the cluster began (command/genesis.ts). */
+  readonly genesis?: Uint8Array | undefined;
   /** RAM mode: puts a generation's copy in place of the live file, which nobody has open. */
   readonly renew?: ((generation: number) => Promise<void>) | undefined;
 }
@@ -133,6 +135,11 @@ export class StateMachine implements StateMachinePort {
 
   get applied(): AppliedState {
     return this.#applied;
+  }
+
+  /** How the cluster began (command/genesis.ts). */
+  get genesis(): Uint8Array {
+    return this.#live.genesis ?? new Uint8Array(0);
   }
 
   get durableIndex(): LogIndex {

@@ -1,0 +1,147 @@
+/**
+ * Clusters of whole processes for tests: nodes on free ports of the loopback, each with a folder of its own
+ * that stays while the cluster is there, so that a node can be ended and started again in it.
+ */
+import { startNode, type TestNode } from "./process.ts";
+
+/** How long to wait for what must come by itself. */
+const SETTLE_MS_MAX = 20_000;
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+/** One member, whether it runs or not. */
+export interface Member {
+  readonly name: string;
+  readonly dataDirectory: string;
+  readonly flags: readonly string[];
+  node: TestNode;
+}
+
+/** A cluster; disposing of it ends its processes and removes its folders. */
+export class TestCluster implements AsyncDisposable {
+  readonly members: Member[] = [];
+  readonly #folder: string;
+  readonly #flags: readonly string[];
+
+  constructor(options: { readonly folder: string; readonly flags: readonly string[] }) {
+    this.#folder = options.folder;
+    this.#flags = options.flags;
+  }
+
+  /** Starts so many nodes, the first alone, the others joining it. */
+  static async start(
+    size: number,
+    options: { readonly flags?: readonly string[] } = {},
+  ): Promise<TestCluster> {
+    const folder = await Deno.makeTempDir({ prefix: "dust-cluster-" });
+    const cluster = new TestCluster({ folder, flags: options.flags ?? [] });
+    try {
+      for (let count = 1; count <= size; count++) await cluster.add(`n${count}`);
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Starts another node, which joins the first one that runs, or begins the cluster. */
+  async add(name: string, flags: readonly string[] = []): Promise<Member> {
+    const [first] = this.members;
+    const join = first === undefined ? [] : ["--join", first.node.raftAddress];
+    const ramDirectory = `${this.#folder}/ram-${name}`;
+    await Deno.mkdir(ramDirectory, { mode: 0o700 });
+    const all = [...this.#flags, ...flags, ...join, "--ram-dir", ramDirectory];
+    const dataDirectory = `${this.#folder}/${name}`;
+    const node = await startNode({ nodeId: name, dataDirectory, flags: all });
+    const member = { name, dataDirectory, flags: all, node };
+    this.members.push(member);
+    return member;
+  }
+
+  /** Starts a member again that was ended, where it was. */
+  async restart(member: Member, flags: readonly string[] = []): Promise<void> {
+    const { name: nodeId, dataDirectory, node: at } = member;
+    member.node = await startNode({
+      nodeId,
+      dataDirectory,
+      at,
+      flags: [...member.flags, ...flags],
+    });
+  }
+
+  /** The member that leads, as `witness` knows it. */
+  async leader(witness: Member = this.#first()): Promise<Member> {
+    let found: Member | undefined;
+    await eventually(async () => {
+      const text = await get(witness, "/status?key=store.leader.node_id");
+      found = this.members.find(({ name }) => JSON.stringify(name) === text);
+      return found !== undefined;
+    }, "a leader");
+    return found ?? this.#first();
+  }
+
+  /** All but one. */
+  others(member: Member): Member[] {
+    return this.members.filter((each) => each !== member);
+  }
+
+  #first(): Member {
+    const [first] = this.members;
+    if (first === undefined) throw new Error("TestCluster: no members");
+    return first;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { node } of this.members) await node.stop("SIGKILL");
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/** Sends statements to a member. @returns the body of the answer. */
+export async function execute(
+  { node }: Member,
+  statements: readonly unknown[],
+  query = "",
+): Promise<string> {
+  const response = await fetch(`${node.url}/db/execute${query}`, {
+    method: "POST",
+    headers: JSON_TYPE,
+    body: JSON.stringify(statements),
+  });
+  return await response.text();
+}
+
+/** Asks a member one query. @returns the values, as JSON. */
+export async function values(
+  { node }: Member,
+  sql: string,
+  level = "linearizable",
+): Promise<string> {
+  const response = await fetch(`${node.url}/db/query?level=${level}`, {
+    method: "POST",
+    headers: JSON_TYPE,
+    body: JSON.stringify([sql]),
+  });
+  const text = await response.text();
+  return /"values":(\[.*\])\}\]/s.exec(text)?.[1] ?? text;
+}
+
+/** The body of a GET. */
+export async function get({ node }: Member, path: string): Promise<string> {
+  return await (await fetch(node.url + path)).text();
+}
+
+/** Waits until `isSo`. @throws {Error} when that takes too long. */
+export async function eventually(isSo: () => Promise<boolean>, what: string): Promise<void> {
+  const untilMs = performance.now() + SETTLE_MS_MAX;
+  while (performance.now() < untilMs) {
+    try {
+      if (await isSo()) return;
+    } catch (error) {
+      // A node that is not there (yet).
+      if (!(error instanceof TypeError)) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`Waited in vain for ${what}`);
+}

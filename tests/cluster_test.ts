@@ -1,0 +1,86 @@
+/**
+ * Three processes are one database: every node takes every request, and what one of them acknowledged is
+ * there on all, whoever dies or leaves.
+ */
+import { match, ok, strictEqual } from "node:assert/strict";
+import { eventually, execute, get, TestCluster, values } from "./cluster.ts";
+
+const LEVELS = ["weak", "linearizable", "strong", "auto"] as const;
+
+Deno.test("three nodes: writes and reads of every level on every node", async () => {
+  await using cluster = await TestCluster.start(3);
+  const [first, second, third] = cluster.members;
+  ok(first !== undefined && second !== undefined && third !== undefined);
+  match(await execute(third, ["CREATE TABLE t(a)"]), /\{"results":\[\{\}\]\}/);
+  let count = 0;
+  for (const member of cluster.members) {
+    const text = await execute(member, [["INSERT INTO t VALUES(?)", ++count]], "?raft_index");
+    match(text, /"rows_affected":1/);
+    const index = Number(/"raft_index":(\d+)/.exec(text)?.[1]);
+    for (const reader of cluster.members) {
+      for (const level of LEVELS) {
+        strictEqual(await values(reader, "SELECT count(*) FROM t", level), `[[${count}]]`, level);
+      }
+      const none = await get(
+        reader,
+        `/db/query?level=none&min_index=${index}&q=SELECT+max(a)+FROM+t`,
+      );
+      match(none, new RegExp(`\\[\\[${count}\\]\\]`));
+    }
+  }
+  const nodes = JSON.parse(await get(second, "/nodes"));
+  for (const { name, node } of cluster.members) {
+    ok(nodes[name].reachable && nodes[name].voter);
+    strictEqual(nodes[name].leader, name === "n1");
+    strictEqual(nodes[name].api_addr, node.url);
+    ok(nodes[name].time > 0);
+    match(await get(second, "/readyz?sync"), /sync ok/);
+  }
+  strictEqual(
+    await get(second, "/status?key=store.leader.addr"),
+    JSON.stringify(first.node.raftAddress),
+  );
+});
+
+Deno.test("a leader that is killed has a successor, nothing acknowledged is lost, and it comes back", async () => {
+  await using cluster = await TestCluster.start(3);
+  const leader = await cluster.leader();
+  await execute(leader, ["CREATE TABLE t(a)", "INSERT INTO t VALUES(1)"]);
+  const [witness, other] = cluster.others(leader);
+  ok(witness !== undefined && other !== undefined);
+  await leader.node.stop("SIGKILL");
+  match(await execute(witness, ["INSERT INTO t VALUES(2)"]), /"rows_affected":1/);
+  ok(await cluster.leader(witness) !== leader);
+  strictEqual(await values(other, "SELECT count(*) FROM t"), "[[2]]");
+  const nodes = JSON.parse(await get(witness, "/nodes"));
+  ok(!nodes[leader.name].reachable);
+  ok(nodes[leader.name].error.length > 0);
+  await cluster.restart(leader);
+  strictEqual(await values(leader, "SELECT count(*) FROM t"), "[[2]]");
+  await execute(leader, ["INSERT INTO t VALUES(3)"]);
+  for (const member of cluster.members) {
+    strictEqual(await values(member, "SELECT count(*) FROM t"), "[[3]]");
+  }
+});
+
+Deno.test("a leader that is told to stop hands over, and no request fails meanwhile", async () => {
+  await using cluster = await TestCluster.start(3);
+  const leader = await cluster.leader();
+  const [witness] = cluster.others(leader);
+  ok(witness !== undefined);
+  await execute(leader, ["CREATE TABLE t(a)"]);
+  let written = 0;
+  let isOver = false;
+  const writing = (async () => {
+    while (!isOver) {
+      match(await execute(witness, ["INSERT INTO t VALUES(1)"]), /"rows_affected":1/);
+      written += 1;
+    }
+  })();
+  const status = await leader.node.stop("SIGTERM");
+  await eventually(() => Promise.resolve(written > 20), "writes behind the hand-over");
+  isOver = true;
+  await writing;
+  strictEqual(status.code, 0);
+  strictEqual(await values(witness, "SELECT count(*) FROM t"), `[[${written}]]`);
+});
