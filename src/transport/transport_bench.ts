@@ -1,16 +1,14 @@
 /**
  * What the transport costs between two processes on loopback: `deno run -A src/transport/transport_bench.ts
  * [--tls]`. Prints latencies, rates, and the processor time of both sides, which other load changes least.
- * The other process is this file again, with `--echo`; it answers heartbeats and appends as a follower does.
+ * The other process is talking_process.ts.
  */
 import { type LogIndex, logIndex, nodeId, term } from "../base/ids.ts";
-import { DenoFileSystem } from "../os/deno_file_system.ts";
 import type { Message } from "../raft/message.ts";
 import type { Peer } from "./peer_identity.ts";
 import type { PeerNetwork } from "./peer_network.ts";
 import type { PeerServices } from "./peer_services.ts";
-import { PeerTls } from "./peer_tls.ts";
-import { openSnapshotFile } from "./snapshot_file.ts";
+import type { PeerTls } from "./peer_tls.ts";
 import { makeTestCertificate } from "./test_certificate.ts";
 import type { TestNode } from "./testing.ts";
 
@@ -22,7 +20,6 @@ const SNAPSHOT_BYTES = 256 * 1024 * 1024;
 const TICK_MS = 10;
 
 const ENVELOPE = { from: nodeId(1), to: nodeId(2), term: term(1) };
-const BACK = { from: nodeId(2), to: nodeId(1), term: term(1) };
 
 function print(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
@@ -45,16 +42,6 @@ function append(index: LogIndex, payload: Uint8Array): Message {
   };
 }
 
-/** As a follower answers. */
-function answerTo(message: Message): Message | undefined {
-  if (message.kind === "heartbeat") {
-    return { kind: "heartbeat_response", ...BACK, readRound: message.readRound };
-  }
-  if (message.kind !== "append") return undefined;
-  const index = logIndex(message.prevIndex + message.entries.length);
-  return { kind: "append_response", ...BACK, index, rejection: undefined };
-}
-
 async function open(options: {
   readonly id: number;
   readonly tls: PeerTls | undefined;
@@ -66,47 +53,6 @@ async function open(options: {
 
 function peerAt(id: number, address: string): Peer {
   return { nodeId: nodeId(id), incarnation: new Uint8Array(16).fill(id), address };
-}
-
-async function loadTls(folder: string | undefined): Promise<PeerTls | undefined> {
-  if (folder === undefined) return undefined;
-  return await PeerTls.load({
-    certificatePath: `${folder}/cert.pem`,
-    keyPath: `${folder}/key.pem`,
-    caPath: `${folder}/ca.pem`,
-    verifiesServers: true,
-    verifiesClients: true,
-    serverName: undefined,
-    clientCommonName: "node",
-  });
-}
-
-/** The other process: prints its address, and reads the caller's. */
-async function echo(folder: string, tlsFolder: string | undefined): Promise<void> {
-  const node: TestNode = await open({
-    id: 2,
-    tls: await loadTls(tlsFolder),
-    answers: {
-      receive: (message) => {
-        const answer = answerTo(message);
-        if (answer !== undefined) node.network.send(answer);
-      },
-      receiveSnapshot: (offer) =>
-        openSnapshotFile({
-          fileSystem: new DenoFileSystem(),
-          directory: folder,
-          offer,
-          onComplete: () => undefined,
-        }),
-    },
-  });
-  print(node.peer.address);
-  const buffer = new Uint8Array(64);
-  const size = await Deno.stdin.read(buffer) ?? 0;
-  const address = new TextDecoder().decode(buffer.subarray(0, size));
-  node.network.setPeers({ peers: [peerAt(1, address)], nextNodeId: 9 });
-  await Deno.stdin.read(buffer);
-  Deno.exit(0);
 }
 
 /** Processor time of a process so far, user and system. */
@@ -268,6 +214,27 @@ async function benchSnapshot(bench: Bench): Promise<void> {
   );
 }
 
+async function benchCalls({ node }: Bench, address: string): Promise<void> {
+  const request = { kind: "remove", name: "n", credentials: undefined } as const;
+  const latencies: number[] = [];
+  for (let call = 0; call < PINGS; call++) {
+    const startMs = performance.now();
+    await node.network.call(address, request, { timeoutMs: 5000 });
+    latencies.push(performance.now() - startMs);
+  }
+  print(`calls, one at a time: ${quantiles(latencies)}`);
+}
+
+/** From a `kill -9` to the evidence of it (rule E2). */
+async function benchDeath({ node }: Bench, kill: () => void): Promise<void> {
+  const startMs = performance.now();
+  kill();
+  while (!node.told.events.some((each) => each.startsWith("gone"))) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  print(`killed process known to be gone after ${(performance.now() - startMs).toFixed(0)} ms`);
+}
+
 async function writeCertificates(folder: string): Promise<void> {
   const authority = makeTestCertificate({ commonName: "authority", isAuthority: true });
   const addresses = ["127.0.0.1"];
@@ -286,27 +253,22 @@ async function main({ withTls }: { readonly withTls: boolean }): Promise<void> {
   const megabytes = (Deno.memoryUsage().rss - before) / 1e6;
   const elapsedMs = performance.now() - loadMs;
   print(`loading the transport: ${elapsedMs.toFixed(0)} ms, ${megabytes.toFixed(0)} MB`);
-  const args = ["run", "-A", import.meta.url, "--echo", `${folder}/in`];
-  const child = new Deno.Command(Deno.execPath(), {
-    args: withTls ? [...args, folder] : args,
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const reader = child.stdout.getReader();
-  const address = new TextDecoder().decode((await reader.read()).value).trim();
+  const tlsFolder = withTls ? folder : undefined;
+  const { loadTestTls, startTalkingProcess } = await import("./talking_process.ts");
+  const inFolder = `${folder}/in`;
+  const other = await startTalkingProcess({ port: 0, folder: inFolder, tlsFolder });
   const pump: Pump = new Pump(() => node.network);
   const node: TestNode = await open({
     id: 1,
-    tls: await loadTls(withTls ? folder : undefined),
+    tls: await loadTestTls(tlsFolder),
     answers: { receive: (message) => pump.receive(message) },
   });
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(node.peer.address));
-  node.network.setPeers({ peers: [peerAt(2, address)], nextNodeId: 9 });
+  node.network.setPeers({ peers: [peerAt(2, other.address)], nextNodeId: 9 });
+  await other.connect(node.peer.address);
   const { untilConnected } = await import("./testing.ts");
   await untilConnected(node);
   await new Promise((resolve) => setTimeout(resolve, 500));
-  const bench = { pump, node, childPid: child.pid, folder };
+  const bench = { pump, node, childPid: other.child.pid, folder };
   await benchLatency(bench, "heartbeat and answer, one at a time");
   await benchRate(bench);
   for (const [size, count] of [[150, 20_000], [65_536, 4000], [1024 * 1024, 256]] as const) {
@@ -314,14 +276,11 @@ async function main({ withTls }: { readonly withTls: boolean }): Promise<void> {
   }
   await benchBehindBulk(bench);
   await benchSnapshot(bench);
+  await benchCalls(bench, other.address);
+  await benchDeath(bench, () => other.child.kill("SIGKILL"));
   await node.network.close();
-  await writer.close();
-  await child.status;
+  await other[Symbol.asyncDispose]();
   await Deno.remove(folder, { recursive: true });
 }
 
-if (import.meta.main) {
-  const [first, folder, tlsFolder] = Deno.args;
-  if (first === "--echo" && folder !== undefined) await echo(folder, tlsFolder);
-  else await main({ withTls: first === "--tls" });
-}
+if (import.meta.main) await main({ withTls: Deno.args[0] === "--tls" });
