@@ -21,9 +21,10 @@ import {
   ANSWER_TEXT_CHARACTERS_MAX,
   DISCONNECT_WATCH_DELAY_MS,
   LINEARIZABLE_TIMEOUT_MS_ON_REQUEST,
+  TIMEOUT_MS_DEFAULT,
 } from "./limits.ts";
 import { prettyJson } from "./pretty_json.ts";
-import { READ_LEVELS } from "./query_string.ts";
+import { READ_LEVELS, type RequestOptions } from "./query_string.ts";
 import type { BodyReader } from "./request_body.ts";
 import type { Responses } from "./responses.ts";
 import type { WriteQueue } from "./write_queue.ts";
@@ -71,6 +72,8 @@ export class DataEndpoints {
     if (options.queue && name !== undefined) {
       throw new OperatingError("bad_request", "Cannot queue a write that has an Idempotency-Key");
     }
+    const elsewhere = options.redirect ? this.#elsewhere(exchange) : undefined;
+    if (elsewhere !== undefined) return elsewhere;
     const body = await this.#bodies.read(request);
     try {
       if (options.queue) return await this.#enqueue(exchange, body.text);
@@ -79,6 +82,7 @@ export class DataEndpoints {
         transaction: options.transaction,
         format: options.format,
         timeoutMs: options.dbTimeoutMs,
+        ...leaderTimeout(options),
         ...name,
       });
       return this.#respond(exchange, answer);
@@ -93,6 +97,8 @@ export class DataEndpoints {
   async query(exchange: Exchange): Promise<Response> {
     const { options, request } = exchange;
     this.#counters.add("queries");
+    const elsewhere = options.redirect ? this.#elsewhere(exchange) : undefined;
+    if (elsewhere !== undefined) return elsewhere;
     if (request.method === "GET") {
       const query = this.#queryRequest(exchange, { kind: "sql", text: options.q ?? "" });
       return await this.#run(exchange, { query, start: () => this.#database.query(query) });
@@ -113,6 +119,8 @@ export class DataEndpoints {
   async request(exchange: Exchange): Promise<Response> {
     this.#counters.add("requests");
     const name = idempotencyKey(exchange.request);
+    const elsewhere = exchange.options.redirect ? this.#elsewhere(exchange) : undefined;
+    if (elsewhere !== undefined) return elsewhere;
     const body = await this.#bodies.read(exchange.request);
     try {
       const query = {
@@ -148,7 +156,16 @@ export class DataEndpoints {
       ...(options.minIndex > 0
         ? { minIndex: { index: options.minIndex, timeoutMs: options.timeoutMs } }
         : undefined),
+      ...leaderTimeout(options),
     };
+  }
+
+  /** Whoever asks for it is sent to the leader with what only the leader can do. */
+  #elsewhere(exchange: Exchange): Response | undefined {
+    const { level } = exchange.options;
+    if (level === "none" || level === "auto") return undefined;
+    const leaderUrl = this.#database.elsewhere?.();
+    return leaderUrl === undefined ? undefined : this.#redirect(exchange, leaderUrl);
   }
 
   /** Runs something that may take long, and cancels it when its client goes away. */
@@ -265,4 +282,9 @@ function isPlainText(request: Request): boolean {
 
 function jsonBody(text: BodyText): RequestBody {
   return { kind: "json", text };
+}
+
+/** What is not said is the node's own default. */
+function leaderTimeout({ timeoutMs }: RequestOptions): { readonly leaderTimeoutMs?: number } {
+  return timeoutMs === TIMEOUT_MS_DEFAULT ? {} : { leaderTimeoutMs: timeoutMs };
 }

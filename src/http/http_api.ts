@@ -11,6 +11,7 @@ import type { Clock } from "../os/clock.ts";
 import { AdminEndpoints } from "./admin_endpoints.ts";
 import { Counters } from "./counters.ts";
 import { DataEndpoints } from "./data_endpoints.ts";
+import { ClusterEndpoints } from "./cluster_endpoints.ts";
 import type { DatabasePort, FactTree } from "./database_port.ts";
 import { DelayedCalls } from "./delayed_calls.ts";
 import { adminErrorAnswer } from "./error_response.ts";
@@ -82,6 +83,7 @@ export class HttpApi {
     this.#routes = routeTable({
       responses,
       data: new DataEndpoints({ database, clock, responses, bodies, counters, queue, servedBy }),
+      cluster: new ClusterEndpoints({ database, responses, bodies }),
       admin: new AdminEndpoints({
         database,
         responses,
@@ -150,8 +152,9 @@ function routeTable(rooms: {
   readonly responses: Responses;
   readonly data: DataEndpoints;
   readonly admin: AdminEndpoints;
+  readonly cluster: ClusterEndpoints;
 }): Routes {
-  const { responses, data, admin } = rooms;
+  const { responses, data, admin, cluster } = rooms;
   const get = ["GET"];
   const post = ["POST"];
   const getAndPost = ["GET", "POST"];
@@ -193,15 +196,12 @@ function routeTable(rooms: {
     .exact("/leader", {
       methods: getAndPost,
       contentType,
-      handle: (each) =>
-        each.request.method === "GET"
-          ? admin.leader(each)
-          : missing(post, "Stepping down").handle(each),
+      handle: (each) => each.request.method === "GET" ? admin.leader(each) : cluster.stepDown(each),
     })
     .exact("/licenses", { methods: get, handle: () => admin.licenses() })
     .exact("/metrics", { methods: get, handle: () => admin.metrics() })
     .exact("/debug/vars", { methods: "any", handle: (each) => admin.variables(each) })
-    .prefix("/remove", missing(["DELETE"], "Removing a node"))
+    .prefix("/remove", { methods: ["DELETE"], handle: (each) => cluster.remove(each) })
     .prefix("/status", { methods: get, contentType, handle: (each) => admin.status(each) })
     .prefix("/nodes", { methods: get, contentType, handle: (each) => admin.nodes(each) })
     .prefix("/readyz", { methods: get, handle: (each) => admin.readyz(each) })

@@ -129,8 +129,6 @@ Deno.test("HttpApi.handle() says in one sentence what is not there yet", async (
     ["POST", "/db/load"],
     ["POST", "/boot"],
     ["POST", "/reap"],
-    ["DELETE", "/remove"],
-    ["POST", "/leader"],
     ["GET", "/console/"],
     ["GET", "/db/sql"],
     ["GET", "/debug/pprof/cmdline"],
