@@ -40,6 +40,11 @@ export class StatementCache {
     return { statement: prepared.statement, tail: prepared.tail, isKept };
   }
 
+  /** Gives a kept statement to the caller, whose it is to finalize from now on. */
+  release(sql: string): void {
+    if (!this.#young.delete(sql)) this.#old.delete(sql);
+  }
+
   /** Statements kept. */
   get count(): number {
     return this.#young.size + this.#old.size;

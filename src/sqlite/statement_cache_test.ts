@@ -43,6 +43,16 @@ Deno.test("StatementCache keeps tails, statements of blanks, and nothing that is
   strictEqual(cache.count, 2);
 });
 
+Deno.test("StatementCache.release() leaves a statement to the caller", () => {
+  using db = openMemory();
+  const cache = new StatementCache(db, 10);
+  const { statement } = cache.prepare("SELECT 1");
+  cache.release("SELECT 1");
+  strictEqual(cache.count, 0);
+  cache.clear();
+  deepStrictEqual(statement?.all(), [[1]]);
+});
+
 Deno.test("StatementCache never hands out a statement that is running", () => {
   using db = openMemory();
   const cache = new StatementCache(db, 10);

@@ -106,3 +106,15 @@ Deno.test("ALTER TABLE does all that it does in SQLite, and its inner functions 
   }
   match(writer.run(["ALTER TABLE u RENAME TO sqlite_dust_u"]), /reserved/);
 });
+
+Deno.test("What is known of a statement does not outlive the schema (Q5)", () => {
+  const drop = "DROP TRIGGER IF EXISTS g";
+  compareWithCopy(
+    ["CREATE TABLE t(a)", drop, "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END"],
+    [],
+    (writer) => {
+      // The chain of results, which is compared too, tells no rows from counters.
+      strictEqual(writer.run([drop], { rows: true }), "[{}]");
+    },
+  );
+});

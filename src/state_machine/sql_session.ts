@@ -157,8 +157,13 @@ export class SqlSession {
     if (statement === undefined) return prepared;
     const facts = factsOf.get(statement) ??
       this.#learn(statement, isRestEmpty(sql, tail));
-    if (facts.touchesSchema) this.schemaTouched = true;
-    return prepared;
+    if (!facts.touchesSchema) return prepared;
+    this.schemaTouched = true;
+    if (!prepared.isKept) return prepared;
+    // Whether DROP ... IF EXISTS writes is known when it is compiled, and stale when it is run again:
+    // then the answer would depend on what is kept.
+    this.cache.release(sql);
+    return { statement, tail, isKept: false };
   }
 
   /** Compiles the statement at byte `from`. @throws {SqliteError} @throws {StatementError} */
