@@ -40,7 +40,7 @@ import { type SnapshotContent, SnapshotTraffic } from "./snapshot_traffic.ts";
 export interface PeerNetworkOptions {
   readonly identity: LocalIdentity;
   readonly listen: { readonly host: string; readonly port: number };
-  /** undefined: in the clear, both ways. */
+  /** undefined: in the clear, both ways. Its files are read again now and then, until `close`. */
   readonly tls: PeerTls | undefined;
   readonly clock: Clock;
   readonly entropy: Entropy;
@@ -116,12 +116,13 @@ export class PeerNetwork {
   /** Opens the peer port. Calls are answered from here on. @throws {OperatingError} `conflict` */
   async listen(): Promise<{ readonly port: number }> {
     assert(this.#listener === undefined, "PeerNetwork.listen: called twice");
-    const { clock, listen, tls } = this.#options;
+    const { clock, listen, tls, logger, services } = this.#options;
     const listener = new GrpcListener((method, stream) => this.#accept(method, stream));
     this.#listener = listener;
     const port = await listener.listen({ ...listen, tls });
     this.#beatMs = clock.monotonicMs();
     this.#planBeat();
+    tls?.startReloading({ clock, logger, onBug: services.onBug });
     return { port };
   }
 
@@ -200,6 +201,7 @@ export class PeerNetwork {
   close(): Promise<void> {
     this.#isClosed = true;
     this.#beat?.cancel();
+    this.#options.tls?.close();
     for (const link of this.#links.values()) link.close({ kind: "closed", text: "Closing" });
     this.#links.clear();
     for (const stream of [...this.#inbound]) stream.close("closed", "Closing");

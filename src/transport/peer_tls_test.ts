@@ -3,9 +3,12 @@
  * kind of wrong certificate; and certificates that are renewed while the port serves.
  */
 import { Buffer } from "node:buffer";
-import { ok, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import * as grpc from "@grpc/grpc-js";
 import { FatalError, OperatingError } from "../base/errors.ts";
+import { FakeClock } from "../os/fake_clock.ts";
+import { Logger } from "../telemetry/logger.ts";
+import { TLS_RELOAD_INTERVAL_MS } from "./limits.ts";
 import { channelCredentials, serverCredentials } from "./peer_credentials.ts";
 import { PeerTls, type PeerTlsSettings } from "./peer_tls.ts";
 import { makeTestCertificate, type TestCertificate } from "./test_certificate.ts";
@@ -352,4 +355,42 @@ Deno.test("PeerTls.load() does not start with files that are missing or do not f
     PeerTls.load(settings),
     (error) => error instanceof FatalError && error.exitStatus === 1,
   );
+});
+
+Deno.test("PeerTls.startReloading() reads the files again and again, says so, and ends with close()", async () => {
+  await using files = await makeFiles(CERTIFICATES.good);
+  const tls = await PeerTls.load({ ...files.settings, ...PLAIN_SETTINGS });
+  const clock = new FakeClock();
+  const lines: string[] = [];
+  let told = Promise.withResolvers<void>();
+  const sink = (line: string): void => {
+    lines.push(line);
+    told.resolve();
+    told = Promise.withResolvers();
+  };
+  const logger = new Logger({
+    level: "INFO",
+    format: "text",
+    component: "transport",
+    sink,
+    wallClockMs: () => 0,
+  });
+  const bugs: unknown[] = [];
+  tls.startReloading({ clock, logger, onBug: (error) => bugs.push(error) });
+  await files.write(CERTIFICATES.renewed);
+  let next = told.promise;
+  clock.advance(TLS_RELOAD_INTERVAL_MS);
+  await next;
+  strictEqual(tls.material.certificate.toString(), CERTIFICATES.renewed.certificate);
+  await Deno.writeTextFile(files.settings.keyPath, CERTIFICATES.good.key);
+  // The next round is planned once this one is over.
+  while (clock.timerCount === 0) await Promise.resolve();
+  next = told.promise;
+  clock.advance(TLS_RELOAD_INTERVAL_MS);
+  await next;
+  match(lines[0] ?? "", /INFO .* read again/);
+  match(lines[1] ?? "", /WARN .* stay as they were .*not the key of/);
+  while (clock.timerCount === 0) await Promise.resolve();
+  tls.close();
+  deepStrictEqual([clock.timerCount, bugs.length, lines.length], [0, 0, 2]);
 });
