@@ -135,6 +135,7 @@ export class ApplyQueue {
     this.#applied = Math.max(this.#applied, index);
     this.#backlog = this.#backlog.filter((entry) => entry.index > this.#applied);
     this.#sent = 0;
+    this.#search?.end();
     this.#search = undefined;
     this.#found = undefined;
     this.#finishItems();
@@ -145,6 +146,7 @@ export class ApplyQueue {
   stop(): void {
     this.#stopped = true;
     this.#retry?.cancel();
+    this.#search?.end();
   }
 
   #pump(): void {
@@ -241,14 +243,12 @@ export class ApplyQueue {
   }
 
   #park(parked: Parked): void {
-    if (this.#search !== undefined) return;
+    if (this.#search !== undefined || this.#stopped) return;
     assert(parked.index === this.#applied + 1, "ApplyQueue: parked at another entry than the next");
-    const search = new VerdictSearch({
+    this.#search = new VerdictSearch({
       parked,
       log: this.#log,
       onFound: (verdict) => {
-        // The state may have been replaced meanwhile, and the parked entry with it.
-        if (this.#search !== search) return;
         this.#found = verdict;
         this.#resendOnceBack();
         this.#pump();
@@ -256,8 +256,7 @@ export class ApplyQueue {
       onMissing: () => this.#listener.onVerdictMissing(parked),
       onFatal: (error) => this.#listener.onFatal(error),
     });
-    this.#search = search;
-    search.advance(logIndex(this.#committed));
+    this.#search.advance(logIndex(this.#committed));
   }
 
   #obey(verdict: VerdictCommand): void {

@@ -252,6 +252,24 @@ Deno.test("ApplyQueue.resumeAt() forgets a parked entry that the new state has",
   deepStrictEqual([stateMachine.applied.index, stateMachine.verdicts], [10, []]);
 });
 
+Deno.test("ApplyQueue.stop() ends the search for a verdict, and begins none: the log is about to close", async () => {
+  for (const isParked of [true, false]) {
+    const { queue, log, stateMachine, said, give } = setUp();
+    stateMachine.parks.add(3);
+    if (!isParked) stateMachine.hold();
+    await give(4);
+    await settle();
+    queue.stop();
+    log.read = () => Promise.reject(new Error("The log is closed"));
+    stateMachine.release();
+    await settle();
+    queue.lookAgain();
+    queue.advanceCommitted(logIndex(9));
+    await settle();
+    deepStrictEqual(said.filter((each) => each.startsWith("fatal")), []);
+  }
+});
+
 Deno.test("ApplyQueue.stop() sends nothing more and leaves no timer", async () => {
   const { queue, stateMachine, clock, said, give } = setUp();
   stateMachine.isFull = true;

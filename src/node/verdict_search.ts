@@ -23,6 +23,7 @@ export class VerdictSearch {
   #searched: number;
   #target: number;
   #running = false;
+  #hasEnded = false;
 
   constructor(
     options: {
@@ -41,9 +42,14 @@ export class VerdictSearch {
   /** The committed log reaches to `target` now; looks through what is new. */
   advance(target: LogIndex): void {
     this.#target = Math.max(this.#target, target);
-    if (this.#running) return;
+    if (this.#running || this.#hasEnded) return;
     this.#running = true;
     runInBackground(this.#run(), this.#options.onFatal);
+  }
+
+  /** Nobody wants to know any more: says nothing from now on, and does not touch the log, which may close. */
+  end(): void {
+    this.#hasEnded = true;
   }
 
   async #run(): Promise<void> {
@@ -53,6 +59,7 @@ export class VerdictSearch {
         to: logIndex(this.#target + 1),
         sizeBytesMax: APPLY_BATCH_BYTES_MAX,
       });
+      if (this.#hasEnded) return;
       // The log begins anew behind a snapshot, which is about to take the parked entry's place.
       if (entries.length === 0) break;
       for (const entry of entries) {

@@ -117,6 +117,14 @@ export class History {
   /** A state was loaded or installed, which must be that of the history. */
   loaded(state: ModelState, node: NodeId): void {
     const known = this.#applied[state.index];
+    // A crash may have struck when the batch was written and nobody told of it.
+    if (known === undefined && state.index > this.#newestConfigurationAt) {
+      const newest = this.newestConfiguration;
+      const own = decodeConfiguration(state.configuration);
+      if (JSON.stringify(own) !== JSON.stringify(newest)) {
+        this.#configure(state.index, state.configuration);
+      }
+    }
     if (known?.digest === undefined || known.digest === state.digest) return;
     this.#fail(
       `node ${node} has another state at ${state.index}: digest ${state.digest}, known ${known.digest}`,
@@ -169,6 +177,7 @@ export class History {
   }
 
   #configure(index: number, bytes: Uint8Array): void {
+    if (this.configurations.has(index)) return;
     const configuration = decodeConfiguration(bytes);
     const before = this.newestConfiguration;
     if (configuration === undefined || before === undefined) {

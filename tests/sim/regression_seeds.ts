@@ -67,6 +67,16 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
       "no snapshot: it waited for a verdict that stood there (unit test: requestSnapshot() cannot stall)",
   },
   {
+    seed: 7070,
+    found:
+      "a node that was stopping met an entry that wants a verdict, and looked for it in the closed " +
+      "log (unit test: ApplyQueue.stop() ends the search)",
+  },
+  {
+    seed: 18054,
+    found: "the judge had not heard of a change that was applied just before a crash",
+  },
+  {
     seed: 282,
     found:
       "without pre-votes one removed node may stop a change for good, as with etcd: what must " +
