@@ -105,10 +105,7 @@ export class PeerPort implements PeerCarrier {
   sendSnapshot(message: SnapshotMessage, file: StateExport): void {
     const { services } = this.#options;
     if (this.#network === undefined) services.onSnapshotReport(message.to, "failed");
-    else {
-      const { path, sizeBytes, entryChain } = file;
-      this.#network.sendSnapshot(message, { path, sizeBytes, entryChain });
-    }
+    else this.#network.sendSnapshot(message, file);
   }
 
   /** Asks another node. @throws {OperatingError} as `PeerNetwork.call`. */

@@ -60,7 +60,7 @@ export class SnapshotTraffic {
   readonly #receivers = new Set<SnapshotReceiver>();
   /** The one that was let in. */
   #receiving: SnapshotReceiver | undefined;
-  /** A copy is sent to many: its checksum is computed once. */
+  /** A copy is sent to many, again and again: computed once for each object that stands for one. */
   readonly #checksums = new WeakMap<SnapshotContent, Promise<number>>();
   #isClosed = false;
   readonly #allEnded = Promise.withResolvers<void>();

@@ -5,6 +5,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { type LogIndex, logIndex, nodeId, term } from "../base/ids.ts";
 import { DenoFileSystem } from "../os/deno_file_system.ts";
+import type { File, FileAccess } from "../os/file_system.ts";
 import type { SnapshotMessage } from "../raft/message.ts";
 import { PIECE_BYTES } from "./limits.ts";
 import type { PeerServices, SnapshotOffer, SnapshotSink } from "./peer_services.ts";
@@ -248,4 +249,30 @@ Deno.test("PeerNetwork.close() waits until a snapshot on its way in has let its 
   await closed;
   strictEqual(slow.aborts, 1);
   deepStrictEqual(indexes(two), []);
+});
+
+/** Counts how often a file is opened. */
+class CountingFileSystem extends DenoFileSystem {
+  opened = 0;
+
+  override openSync(path: string, access: FileAccess): File {
+    this.opened += 1;
+    return super.openSync(path, access);
+  }
+}
+
+Deno.test("PeerNetwork.sendSnapshot() reads a copy once for its checksum, however often it is sent", async () => {
+  using folder = new Folder();
+  await using networks = new TestNetworks();
+  const fileSystem = new CountingFileSystem();
+  const one = await networks.open(identityOf(1), { fileSystem });
+  const two = await networks.open(identityOf(2));
+  introduce(one, two);
+  await Promise.all([one, two].map(untilConnected));
+  const content = folder.content(PIECE_BYTES);
+  for (let round = 1; round <= 3; round++) {
+    one.network.sendSnapshot(snapshot({}), content);
+    await until(() => reports(one).length === round, "a report");
+    strictEqual(fileSystem.opened, 1 + round);
+  }
 });
