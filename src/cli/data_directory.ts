@@ -7,6 +7,7 @@
  *
  *     DATA_DIR/log/      segments (src/log)
  *     DATA_DIR/state/    GENERATION/db.sqlite (src/state_machine)
+ *     DATA_DIR/REMOVED   this member was removed; its log and state go to removed-TIME/ when it comes back
  *     DATA_DIR/raft/     peers.json of an operator, when a majority is lost
  */
 import { FatalError } from "../base/errors.ts";
@@ -40,6 +41,8 @@ export interface OpenDataOptions {
   readonly logger: Logger;
   /** Asked when the directory is empty: which cluster this is to be a member of, and how that one began. */
   readonly birth: (incarnation: Uint8Array) => Promise<Birth>;
+  /** Whether a member that was removed may come back as a new one, its old data set aside (rule M4). */
+  readonly mayBeginAnew: boolean;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -62,6 +65,9 @@ const FIRST_NODE_ID = nodeId(1);
 
 /** There from before the first file of a birth until its last is durable. */
 const BIRTH_MARK = "BIRTH";
+
+/** There once this member was removed. */
+const REMOVED_MARK = "REMOVED";
 
 /** Files of other programs that keep a database in such a directory: never to be mixed with ours. */
 const FOREIGN_NAMES = ["raft.db", "db.sqlite", "clean_snapshot", "member", "snap"];
@@ -87,6 +93,7 @@ async function openLocked(
 ): Promise<Omit<OpenedData, "lock">> {
   const { fileSystem, path } = options;
   await fileSystem.makeDirectory(joinPath(path, "raft"));
+  if (await fileSystem.exists(joinPath(path, REMOVED_MARK))) await beginAnew(options);
   const pause = (): Promise<void> => options.clock.sleep(0);
   const logOptions = { fileSystem, directory: joinPath(path, "log"), pause };
   await fileSystem.makeDirectory(logOptions.directory);
@@ -98,6 +105,40 @@ async function openLocked(
     options.logger.warn("Log recovered after a crash", { finding: JSON.stringify(finding) });
   }
   return { log, stateMachine: await openState({ ...options, writer }, log) };
+}
+
+/**
+ * This member was removed, and must not come back as who it was. Again is allowed.
+ * @throws {FatalError}
+ */
+export async function markRemoved(fileSystem: FileSystem, path: string): Promise<void> {
+  const mark = joinPath(path, REMOVED_MARK);
+  if (await fileSystem.exists(mark)) return;
+  fileSystem.createSync(mark).close();
+  await fileSystem.syncDirectory(path);
+}
+
+/** Sets the data of a removed member aside. A crash in between leaves the mark, and what is left goes next. */
+async function beginAnew(
+  { fileSystem, path, clock, logger, mayBeginAnew }: OpenDataOptions,
+): Promise<void> {
+  if (!mayBeginAnew) {
+    throw new FatalError(
+      1,
+      `Cannot start on ${path}: this node was removed from its cluster; give -join to come back as a ` +
+        "new member, or choose an empty directory",
+    );
+  }
+  const archive = joinPath(path, `removed-${clock.wallMs()}`);
+  await fileSystem.makeDirectory(archive);
+  for (const name of ["log", "state"]) {
+    const from = joinPath(path, name);
+    if (await fileSystem.exists(from)) await fileSystem.rename(from, joinPath(archive, name));
+  }
+  await fileSystem.syncDirectory(archive);
+  await fileSystem.remove(joinPath(path, REMOVED_MARK));
+  await fileSystem.syncDirectory(path);
+  logger.warn("The data of the removed member is set aside", { archive });
 }
 
 async function assertOurs(fileSystem: FileSystem, path: string): Promise<void> {

@@ -44,6 +44,7 @@ export class NodeServices implements PeerServices {
   readonly #monotonicMs: () => number;
   /** An error that is nobody's answer: the process must end. */
   readonly onBug: (error: unknown) => void;
+  readonly #onRemoved: () => void;
   readonly #loggedMs = new Map<string, number>();
   #port: PeerPort | undefined;
   #cluster: ClusterNode | undefined;
@@ -53,8 +54,11 @@ export class NodeServices implements PeerServices {
     readonly logger: Logger;
     readonly fileSystem: FileSystem;
     readonly monotonicMs: () => number;
+    /** Others say that this node was removed. */
+    readonly onRemoved: () => void;
     readonly crash: (error: unknown) => void;
   }) {
+    this.#onRemoved = options.onRemoved;
     this.#config = options.config;
     this.#logger = options.logger;
     this.#fileSystem = options.fileSystem;
@@ -106,6 +110,11 @@ export class NodeServices implements PeerServices {
   }
 
   onRefused(member: NodeId, reason: string): void {
+    // Numbers are never given twice: whoever says so has applied the removal.
+    const own = this.#port?.identity.nodeId;
+    if (own !== undefined && reason.startsWith(`Node ${own} was removed from the cluster`)) {
+      this.#onRemoved();
+    }
     const key = `${member} ${reason}`;
     const nowMs = this.#monotonicMs();
     if (nowMs - (this.#loggedMs.get(key) ?? -Infinity) < REFUSAL_LOG_MS) return;

@@ -7,6 +7,7 @@
  * writes is made for a crash at any line (data_directory.ts), and nobody has been promised anything.
  */
 import { type Config, parseConfig } from "../config/config.ts";
+import { runInBackground } from "../base/background.ts";
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { nodeId } from "../base/ids.ts";
 import { DUST_VERSION } from "../config/version.ts";
@@ -16,13 +17,14 @@ import { DenoClock } from "../os/deno_clock.ts";
 import { DenoEntropy } from "../os/deno_entropy.ts";
 import { DenoFileSystem } from "../os/deno_file_system.ts";
 import type { Entropy } from "../os/entropy.ts";
+import type { FileSystem } from "../os/file_system.ts";
 import { NOBODY } from "../raft/types.ts";
 import { prepareLibrary } from "../sqlite/loader.ts";
 import { Logger } from "../telemetry/logger.ts";
 import type { LocalIdentity } from "../transport/peer_identity.ts";
 import { ClusterNode } from "./cluster_node.ts";
 import { crash, describeError, exitStatusOf } from "./crash.ts";
-import { firstBirth, openDataDirectory, type OpenedData } from "./data_directory.ts";
+import { firstBirth, markRemoved, openDataDirectory, type OpenedData } from "./data_directory.ts";
 import { DatabaseService } from "./database_service.ts";
 import { joinCluster } from "./joining.ts";
 import { NodeServices } from "./node_services.ts";
@@ -112,7 +114,12 @@ async function runUntilStopped(
   };
   const server = listen(parts);
   if (server === undefined) return 1;
-  const running = await start(parts);
+  let running = await start(parts);
+  if (running?.isRemoved === true && config.cluster.join.length > 0) {
+    // Found out at the start: whoever says -join again means to come back (rule M4).
+    await close(running, { logger, clock });
+    running = await start(parts);
+  }
   if (running !== undefined && !stop.aborted) write(Deno.stdout, banner(config, running.data));
   await untilStopped(stop);
   await shutDown({ config, running, server, logger, clock });
@@ -127,6 +134,8 @@ interface Surroundings {
 }
 
 interface Running {
+  /** It turned out that this node was removed, before it was ready. */
+  readonly isRemoved: boolean;
   readonly cluster: ClusterNode;
   readonly data: OpenedData;
 }
@@ -175,11 +184,13 @@ async function start(parts: Parts): Promise<Running | undefined> {
   const { config, service, clock, logger, stop, sqliteLibrary } = parts;
   const entropy = new DenoEntropy();
   const fileSystem = new DenoFileSystem();
+  const removal = Promise.withResolvers<void>();
   const services = new NodeServices({
     config,
     logger,
     fileSystem,
     monotonicMs: () => clock.monotonicMs(),
+    onRemoved: () => removal.resolve(),
     crash,
   });
   const makePort = (
@@ -209,6 +220,7 @@ async function start(parts: Parts): Promise<Running | undefined> {
       port.setMember(birth);
       return birth;
     },
+    mayBeginAnew: config.cluster.join.length > 0,
     onFatal: crash,
   });
   const data = await Promise.race([opening, untilStopped(stop)]);
@@ -223,21 +235,28 @@ async function start(parts: Parts): Promise<Running | undefined> {
     clock,
     entropy,
     trailingEntries: trailingEntries(config),
-    onRemoved: () => onRemoved(parts),
+    onRemoved: () => removal.resolve(),
     onFatal: crash,
   });
+  let wasRemoved = false;
+  const removed = removal.promise.then(() => {
+    wasRemoved = true;
+    return onRemoved(parts, fileSystem);
+  });
+  runInBackground(removed, crash);
   services.attach(cluster);
   const { node, forwarding, view } = cluster;
   await service.attach({ node, stateMachine: data.stateMachine, forwarding, cluster: view });
   if (cluster.hasPeers || config.cluster.join.length > 0) await port.open();
   else port.openOnKnock();
   node.start();
-  await Promise.race([node.untilReady(), untilStopped(stop)]);
-  return { cluster, data };
+  await Promise.race([node.untilReady(), untilStopped(stop), removed]);
+  return { isRemoved: wasRemoved && !node.isReady, cluster, data };
 }
 
-/** Rule M2: nothing of a member that was removed goes on, but its data stays for who looks. */
-function onRemoved({ config, logger }: Parts): void {
+/** Fault M2: nothing of a member that was removed goes on, but its data stays for who looks. */
+async function onRemoved({ config, logger }: Parts, fileSystem: FileSystem): Promise<void> {
+  await markRemoved(fileSystem, config.dataDirectory);
   logger.warn("This node was removed from the cluster", { node: config.nodeId });
   if (config.raft.stopsWhenRemoved) Deno.kill(Deno.pid, "SIGTERM");
 }
@@ -274,17 +293,22 @@ async function shutDown(options: {
   });
   if (running !== undefined) await leave(running, { config, logger, clock });
   await Promise.race([server.shutdown(), clock.sleep(DRAIN_MS_MAX)]);
-  if (running !== undefined) {
-    const { cluster, data } = running;
-    cluster.leaderWatch.stop();
-    await cluster.node.stop();
-    await cluster.port.close();
-    await closeState(data, { logger, clock });
-    await data.log.close();
-    data.lock.release();
-  }
+  if (running !== undefined) await close(running, { logger, clock });
   limit.cancel();
   logger.info("Stopped");
+}
+
+/** All but the HTTP port. */
+async function close(
+  { cluster, data }: Running,
+  tools: { readonly logger: Logger; readonly clock: DenoClock },
+): Promise<void> {
+  cluster.leaderWatch.stop();
+  await cluster.node.stop();
+  await cluster.port.close();
+  await closeState(data, tools);
+  await data.log.close();
+  data.lock.release();
 }
 
 /**
