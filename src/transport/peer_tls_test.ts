@@ -3,6 +3,7 @@
  * kind of wrong certificate; and certificates that are renewed while the port serves.
  */
 import { Buffer } from "node:buffer";
+import { connect } from "node:tls";
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import * as grpc from "@grpc/grpc-js";
 import { FatalError, OperatingError } from "../base/errors.ts";
@@ -315,16 +316,31 @@ async function sayHello(port: number, minor: number): Promise<Uint8Array> {
   return answer.subarray(0, size ?? 0);
 }
 
+/** The common name of the certificate that a port shows. */
+function presentedBy(port: number, { material }: PeerTls): Promise<string | string[] | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<string | string[] | undefined>();
+  const { certificate: cert, key, ca } = material;
+  const names = { servername: "localhost", ALPNProtocols: ["h2"] };
+  const socket = connect({ host: "127.0.0.1", port, cert, key, ca, ...names }, () => {
+    resolve(socket.getPeerCertificate().subject.CN);
+    socket.destroy();
+  });
+  socket.on("error", reject);
+  return promise;
+}
+
 Deno.test("PeerTls.reload() takes renewed certificates while both sides go on", async () => {
   await using files = await makeFiles(CERTIFICATES.good);
   const tls = await PeerTls.load({ ...files.settings, ...PLAIN_SETTINGS, ...MUTUAL });
   using server = await serve(tls);
   const address = `127.0.0.1:${server.port}`;
   strictEqual(await ask(address, tls), "seen as node");
+  strictEqual(await presentedBy(server.port, tls), "node");
   ok(!await tls.reload());
   await files.write(CERTIFICATES.renewed);
   ok(await tls.reload());
   strictEqual(await ask(address, tls), "seen as renewed");
+  strictEqual(await presentedBy(server.port, tls), "renewed");
   // The demand for a client's certificate outlives the renewal.
   await using others = await makeFiles(CERTIFICATES.foreign);
   const stranger = await PeerTls.load({ ...others.settings, ...PLAIN_SETTINGS });

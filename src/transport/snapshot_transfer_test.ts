@@ -195,6 +195,26 @@ Deno.test("a chunk damaged on the way ends the transfer, and is not written", as
   one.assertWhole();
 });
 
+Deno.test("a chunk that comes twice, or is left out, ends the transfer", async () => {
+  for (const shown of [2, 4]) {
+    await using one = new Case(SIZE);
+    const chunks: Uint8Array[] = [];
+    // The third chunk of content is another one, whole in itself; a later one is known from a first run.
+    await using model = new Case(SIZE);
+    const record = (bytes: Uint8Array): Uint8Array => {
+      chunks.push(bytes.slice());
+      return bytes;
+    };
+    await model.transfer({ change: record });
+    const change = (bytes: Uint8Array, place: number): Uint8Array =>
+      place === 3 ? chunks[shown]?.slice() ?? bytes : bytes;
+    match(await one.transfer({ change }), /failed: .*Content at \d+ instead of/);
+    deepStrictEqual([one.delivered, one.completed], [[], []]);
+    strictEqual(await one.transfer(), "finished: Installed");
+    one.assertWhole();
+  }
+});
+
 Deno.test("a beginning that is not that of the content is thrown away, not installed", async () => {
   await using one = new Case(SIZE);
   await one.transfer({ limit: 3 });
