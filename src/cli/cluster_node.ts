@@ -3,6 +3,7 @@
  * its way to the leader for requests. Composition only.
  */
 import { nodeId } from "../base/ids.ts";
+import { decodeGenesis } from "../command/genesis.ts";
 import type { MemberRow } from "../command/member_table.ts";
 import type { Answer } from "../command/request.ts";
 import type { Config } from "../config/config.ts";
@@ -53,12 +54,15 @@ export class ClusterNode {
   readonly port: PeerPort;
   /** How the cluster began, for those who join. */
   readonly genesis: Uint8Array;
+  /** Its first members. */
+  readonly founders: readonly MemberRow[];
 
   constructor(options: ClusterNodeOptions) {
     const { config, data, port, clock, entropy, onFatal } = options;
     this.port = port;
     this.database = options.database;
     this.genesis = data.stateMachine.genesis;
+    this.founders = decodeGenesis(this.genesis)?.members.members ?? [];
     this.peers = new Peers({
       carrier: port,
       stateMachine: data.stateMachine,

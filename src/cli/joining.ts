@@ -85,7 +85,8 @@ async function ask(
   return reason;
 }
 
-function birthOf({ clusterId, nodeId, genesis: bytes }: JoinAnswer): Birth {
+/** What a member is made from, as the cluster has answered. @throws {FatalError} (1) */
+export function birthOf({ clusterId, nodeId, genesis: bytes }: JoinAnswer): Birth {
   const genesis = decodeGenesis(bytes);
   if (genesis === undefined) {
     throw new FatalError(

@@ -19,6 +19,8 @@ import type {
   JoinRequest,
   PeerAnswers,
   PeerRequest,
+  PledgeAnswer,
+  PledgeRequest,
 } from "../transport/peer_calls.ts";
 import type {
   CallContext,
@@ -28,6 +30,7 @@ import type {
   SnapshotTransferOutcome,
 } from "../transport/peer_services.ts";
 import type { ClusterNode } from "./cluster_node.ts";
+import type { Forming } from "./forming.ts";
 import type { PeerPort } from "./peer_port.ts";
 
 /** How often an open question is passed on to the leader. */
@@ -48,6 +51,7 @@ export class NodeServices implements PeerServices {
   readonly #loggedMs = new Map<string, number>();
   #port: PeerPort | undefined;
   #cluster: ClusterNode | undefined;
+  #forming: Forming | undefined;
 
   constructor(options: {
     readonly config: Config;
@@ -69,6 +73,11 @@ export class NodeServices implements PeerServices {
   /** By which this node asks others. */
   setPort(port: PeerPort): void {
     this.#port = port;
+  }
+
+  /** This node is about to form a cluster with others. */
+  setForming(forming: Forming): void {
+    this.#forming = forming;
   }
 
   /** The node is open. */
@@ -161,12 +170,26 @@ export class NodeServices implements PeerServices {
         return { kind: "done" };
       case "forward":
         return await this.#forward(request, context);
+      case "pledge":
+        return { kind: "pledge", outcome: await this.#pledge(request) };
+      case "abort_pledge":
+        await this.#forming?.abort(request.clusterId);
+        return { kind: "done" };
       default:
         throw new OperatingError(
           "not_ready",
           `Cannot take part in forming a cluster: ${request.kind}`,
         );
     }
+  }
+
+  async #pledge(request: PledgeRequest): Promise<PledgeAnswer["outcome"]> {
+    const { clusterId } = this.#requirePort().identity;
+    if (clusterId !== undefined) return { kind: "member", clusterId };
+    if (this.#forming === undefined) {
+      throw new OperatingError("not_ready", "Cannot pledge: this node forms no cluster");
+    }
+    return await this.#forming.pledge(request);
   }
 
   #identify(): IdentifyAnswer {
@@ -185,8 +208,15 @@ export class NodeServices implements PeerServices {
 
   /** Taken in by the leader; passed on to it once, since it may change meanwhile. */
   async #join(request: JoinRequest, { caller }: CallContext): Promise<JoinAnswer> {
-    const { node, membership, genesis } = this.#require();
+    const { node, membership, genesis, founders } = this.#require();
     const port = this.#requirePort();
+    const founder = founders.find((row) => isSameIdentity(row.incarnation, request.incarnation));
+    if (founder !== undefined && caller.nodeId === NOBODY) {
+      // It has pledged itself and was told nothing yet; before a quorum of such knows, nobody leads.
+      const { clusterId } = port.identity;
+      if (clusterId === undefined) throw new OperatingError("not_ready", "store not open");
+      return { kind: "join", clusterId, nodeId: nodeId(founder.nodeId), genesis };
+    }
     if (!node.isLeader) {
       const { leader } = membership;
       if (leader === undefined || node.leaderId === NOBODY) {

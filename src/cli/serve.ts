@@ -24,8 +24,15 @@ import { Logger } from "../telemetry/logger.ts";
 import type { LocalIdentity } from "../transport/peer_identity.ts";
 import { ClusterNode } from "./cluster_node.ts";
 import { crash, describeError, exitStatusOf } from "./crash.ts";
-import { firstBirth, markRemoved, openDataDirectory, type OpenedData } from "./data_directory.ts";
+import {
+  type Birth,
+  firstBirth,
+  markRemoved,
+  openDataDirectory,
+  type OpenedData,
+} from "./data_directory.ts";
 import { DatabaseService } from "./database_service.ts";
+import { Forming } from "./forming.ts";
 import { joinCluster } from "./joining.ts";
 import { NodeServices } from "./node_services.ts";
 import { PeerPort } from "./peer_port.ts";
@@ -47,6 +54,8 @@ const TRAILING_SHARE = 1.25;
 /** How long leaving the cluster, or handing over, may take. */
 const LEAVE_MS_MAX = 2_000;
 
+const NOBODY_TO_EXPECT =
+  "Cannot start: -bootstrap-expect needs the Raft addresses of all nodes in -join";
 const NOBODY_TO_READ_FROM = "Cannot start: a node with -raft-non-voter has to -join others";
 
 /** The format of entries and messages that this build writes (rule F1). */
@@ -201,6 +210,11 @@ async function start(parts: Parts): Promise<Running | undefined> {
     services.setPort(made);
     return made;
   };
+  const form = async (by: PeerPort): Promise<Birth> => {
+    const forming = new Forming({ config, port: by, clock, entropy, fileSystem, logger, stop });
+    services.setForming(forming);
+    return await forming.form();
+  };
   let port: PeerPort | undefined;
   const opening = openDataDirectory({
     ...config.storage,
@@ -212,11 +226,14 @@ async function start(parts: Parts): Promise<Running | undefined> {
     logger,
     birth: async (incarnation) => {
       if (config.cluster.join.length === 0) {
+        if (config.cluster.bootstrapExpect > 1) throw new FatalError(1, NOBODY_TO_EXPECT);
         if (config.cluster.isReadOnly) throw new FatalError(1, NOBODY_TO_READ_FROM);
         return firstBirth(birthOptions(config, entropy), incarnation);
       }
       port = makePort({ clusterId: undefined, nodeId: NOBODY, incarnation });
-      const birth = await joinCluster({ config, port, clock, logger, stop });
+      const birth = config.cluster.bootstrapExpect > 1
+        ? await form(port)
+        : await joinCluster({ config, port, clock, logger, stop });
       port.setMember(birth);
       return birth;
     },

@@ -226,10 +226,6 @@ Deno.test("parseConfig() refuses features that are not there and dangerous to mi
   for (const line of lines) {
     strictEqual(refusalOf(line), `1 fatal: Not available yet: ${line.split(" ")[0]}`);
   }
-  strictEqual(
-    refusalOf("-bootstrap-expect 3"),
-    "1 fatal: Not available yet: -bootstrap-expect with more than one node",
-  );
 });
 
 Deno.test("parseConfig() refuses TLS between nodes that has no certificate", () => {

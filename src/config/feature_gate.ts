@@ -40,11 +40,7 @@ const WITHOUT_EFFECT = [
 /** The sentence that refuses to start, or undefined. */
 export function findUnavailable(values: Values): string | undefined {
   const flag = REFUSED.find((name) => isSet(values[name]));
-  if (flag !== undefined) return `Not available yet: -${flag}`;
-  if (values["bootstrap-expect"] > 1) {
-    return "Not available yet: -bootstrap-expect with more than one node";
-  }
-  return undefined;
+  return flag === undefined ? undefined : `Not available yet: -${flag}`;
 }
 
 /** Sentences for the log about flags that were given and change nothing. */

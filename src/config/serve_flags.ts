@@ -212,7 +212,7 @@ const CLUSTER_FLAGS = {
     group: CLUSTER,
     initial: 0,
     max: 99,
-    meaning: "Nodes that form a new cluster together (2 and more: not available yet)",
+    meaning: "Nodes that form a new cluster together; -join lists them all",
   }),
   "bootstrap-expect-timeout": durationFlag({
     group: CLUSTER,
