@@ -8,8 +8,7 @@ import type { Synchronous } from "../../src/state_machine/writer.ts";
 /** How one of the state machines lives. Probabilities are for each batch. */
 export interface Manner {
   readonly name: string;
-  /** Where its folder is made. */
-  readonly parent: string;
+  /** Whether its files lie on a disk and are synced, for those seeds that have a disk. */
   readonly synchronous: Synchronous;
   /** Entries in a batch, on average. */
   readonly batchSize: number;
@@ -38,12 +37,25 @@ const WITHOUT_FMA = "glibc.cpu.hwcaps=-FMA,-AVX2,-AVX,-FMA4,-AVX2_Usable,-FMA_Us
 
 const NEVER = { restart: 0, kill: 0, killWithin: 0, copy: 0, checkpoint: 0, reads: 0 } as const;
 
+/** A disk's syncs take a hundred times as long as all the rest, so only every so many seeds have one. */
+const DISK_EVERY_SEEDS = 20;
+
+/** Where a manner's files lie for a seed, and how they are synced. */
+export function placeOf(
+  manner: Manner,
+  seed: number,
+): { readonly parent: string; readonly synchronous: Synchronous } {
+  const hasDisk = manner.synchronous !== "off" && seed % DISK_EVERY_SEEDS === 0;
+  return hasDisk
+    ? { parent: "/tmp", synchronous: manner.synchronous }
+    : { parent: "/dev/shm", synchronous: "off" };
+}
+
 /** Long-lived and in memory, large batches; then restless on disk, then always killed and copied. */
 export const MANNERS: readonly Manner[] = [
   {
     ...NEVER,
     name: "steady",
-    parent: "/dev/shm",
     synchronous: "off",
     batchSize: 40,
     statementsCachedMax: 256,
@@ -55,7 +67,6 @@ export const MANNERS: readonly Manner[] = [
   },
   {
     name: "restless",
-    parent: "/tmp",
     synchronous: "normal",
     batchSize: 2,
     statementsCachedMax: 2,
@@ -72,7 +83,6 @@ export const MANNERS: readonly Manner[] = [
   },
   {
     name: "mortal",
-    parent: "/tmp",
     synchronous: "full",
     batchSize: 12,
     statementsCachedMax: 16,

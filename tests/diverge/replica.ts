@@ -6,6 +6,7 @@
 import type { Connection } from "../../src/sqlite/connection.ts";
 import { SqliteError } from "../../src/sqlite/errors.ts";
 import { checkpoint } from "../../src/sqlite/wal.ts";
+import { BUSY_TIMEOUT_MS } from "../../src/state_machine/limits.ts";
 import type { SqlSession } from "../../src/state_machine/sql_session.ts";
 import { openReader } from "../../src/state_machine/reader.ts";
 import { copyState, createStateFile } from "../../src/state_machine/state_file.ts";
@@ -18,7 +19,7 @@ import { testLibrary } from "../../src/sqlite/testing.ts";
 import type { ApplyEntry } from "../../src/node/ports.ts";
 import { stream } from "../sim/chance.ts";
 import type { Chance } from "../sim/chance.ts";
-import type { Manner } from "./manners.ts";
+import { type Manner, placeOf } from "./manners.ts";
 
 /** Low, so that a write that never ends costs little. */
 const SOFT_LIMIT_STEPS = 400_000;
@@ -100,7 +101,11 @@ export class Replica implements Disposable {
     const manner = this.#manner;
     if (chance.happens(manner.reads)) this.#read(chance);
     if (chance.happens(manner.checkpoint)) {
-      checkpoint(this.#writer.connection, chance.happens(0.5) ? "passive" : "truncate");
+      const { connection } = this.#writer;
+      // It would wait for our own reader.
+      connection.setBusyTimeoutMs(0);
+      checkpoint(connection, chance.happens(0.5) ? "passive" : "truncate");
+      connection.setBusyTimeoutMs(BUSY_TIMEOUT_MS);
     }
     if (chance.happens(manner.restart)) this.#deed(number, "restarted", () => this.#restart());
     if (chance.happens(manner.kill)) this.#deed(number, "killed", () => this.#abandon());
@@ -139,7 +144,8 @@ export class Replica implements Disposable {
   }
 
   #open(): Writer {
-    const { synchronous, startMs, statementsCachedMax } = this.#manner;
+    const { startMs, statementsCachedMax } = this.#manner;
+    const { synchronous } = placeOf(this.#manner, this.#seed);
     return new Writer({
       library: testLibrary(),
       path: this.path,
@@ -180,7 +186,8 @@ export class Replica implements Disposable {
     const from = this.path;
     const snapshot = `${this.#folder}/snapshot${this.#fileNumber}.sqlite`;
     const library = testLibrary();
-    copyState(library, { from, to: snapshot, isDurable: true });
+    const isDurable = placeOf(this.#manner, this.#seed).synchronous !== "off";
+    copyState(library, { from, to: snapshot, isDurable });
     this.#writer[Symbol.dispose]();
     removeDatabase(from);
     this.#fileNumber++;

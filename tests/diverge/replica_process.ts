@@ -17,7 +17,7 @@ import {
   generateLog,
 } from "./generated_log.ts";
 import type { Checkpoint, Job, Report } from "./job.ts";
-import { type Manner, MANNERS } from "./manners.ts";
+import { type Manner, MANNERS, placeOf } from "./manners.ts";
 import { formatOf, Replica } from "./replica.ts";
 
 /** Index of the genesis, which the first state already contains. */
@@ -162,7 +162,10 @@ class Run {
 }
 
 function runJob(job: Job, manner: Manner): Report {
-  const folder = Deno.makeTempDirSync({ dir: manner.parent, prefix: "dust-diverge-" });
+  const folder = Deno.makeTempDirSync({
+    dir: placeOf(manner, job.seed).parent,
+    prefix: "dust-diverge-",
+  });
   try {
     using replica = new Replica({ manner, folder, seed: job.seed });
     return new Run(job, manner, replica).run();
