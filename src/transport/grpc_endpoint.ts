@@ -6,13 +6,13 @@
  */
 import * as grpc from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
-import type { Server as NetServer, Socket } from "node:net";
 import { OperatingError } from "../base/errors.ts";
 import type { Acceptor, ByteStream, Method, StreamEnd, StreamEvents } from "./byte_stream.ts";
 import { channelCredentials, serverCredentials } from "./peer_credentials.ts";
 import { HEALTH_DEFINITION, HealthService } from "./health_service.ts";
 import { REFLECTION_DEFINITION, reflectionHandlers } from "./reflection_service.ts";
 import type { PeerTls } from "./peer_tls.ts";
+import { QuietEnd } from "./quiet_end.ts";
 import {
   CALL_RECONNECT_MS_MAX,
   CALL_RECONNECT_MS_MIN,
@@ -216,7 +216,7 @@ class ServerStream implements ByteStream {
 export class GrpcListener {
   readonly #server: grpc.Server;
   readonly #health = new HealthService();
-  readonly #sockets = new Set<Socket>();
+  #end: QuietEnd | undefined;
 
   constructor(accept: Acceptor) {
     this.#server = new grpc.Server({
@@ -262,7 +262,7 @@ export class GrpcListener {
     const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     this.#server.bindAsync(address, serverCredentials(grpc, tls), (cause, bound) => {
       if (cause === null) {
-        this.#watchSockets();
+        this.#end = new QuietEnd(this.#server);
         resolve(bound);
       } else {reject(
           new OperatingError(
@@ -277,23 +277,7 @@ export class GrpcListener {
 
   /** Closes the port and all that came through it. */
   close(): void {
-    // Never with a GOAWAY: one ends the process of a Deno peer that has called this node before
-    // (denoland/deno#36788). Without one it looks like a process that ended, which peers can deal with.
-    for (const socket of this.#sockets) socket.destroy();
-    this.#sockets.clear();
-    this.#server.forceShutdown();
-  }
-
-  /** Knows the sockets of the port; gRPC tells nobody of them. */
-  #watchSockets(): void {
-    const { http2Servers } = this.#server as unknown as {
-      readonly http2Servers: ReadonlyMap<NetServer, unknown>;
-    };
-    for (const server of http2Servers.keys()) {
-      server.on("connection", (socket: Socket) => {
-        this.#sockets.add(socket);
-        socket.once("close", () => this.#sockets.delete(socket));
-      });
-    }
+    if (this.#end === undefined) this.#server.forceShutdown();
+    else this.#end.end();
   }
 }

@@ -12,6 +12,7 @@ import { Logger } from "../telemetry/logger.ts";
 import { TLS_RELOAD_INTERVAL_MS } from "./limits.ts";
 import { channelCredentials, serverCredentials } from "./peer_credentials.ts";
 import { PeerTls, type PeerTlsSettings } from "./peer_tls.ts";
+import { QuietEnd } from "./quiet_end.ts";
 import { makeTestCertificate, type TestCertificate } from "./test_certificate.ts";
 
 const AUTHORITY = makeTestCertificate({ commonName: "authority", isAuthority: true });
@@ -93,7 +94,8 @@ async function serve(tls: PeerTls | undefined): Promise<{ port: number } & Dispo
       (error, bound) => error === null ? resolve(bound) : reject(error),
     )
   );
-  return { port, [Symbol.dispose]: () => server.forceShutdown() };
+  const quietEnd = new QuietEnd(server);
+  return { port, [Symbol.dispose]: () => quietEnd.end() };
 }
 
 /** Asks a server who it takes the caller for; the error's text where there is no answer. */

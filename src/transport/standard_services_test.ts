@@ -11,6 +11,7 @@ import {
 } from "./generated/reflection.ts";
 import { HEALTH_DEFINITION, HealthService } from "./health_service.ts";
 import { HEALTH_WATCHERS_MAX } from "./limits.ts";
+import { QuietEnd } from "./quiet_end.ts";
 import { REFLECTION_DEFINITION, reflectionHandlers } from "./reflection_service.ts";
 
 interface Served extends Disposable {
@@ -30,6 +31,7 @@ async function serve(): Promise<Served> {
       (error, bound) => error === null ? resolve(bound) : reject(error),
     )
   );
+  const quietEnd = new QuietEnd(server);
   const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
     "grpc.use_local_subchannel_pool": 1,
   });
@@ -38,7 +40,7 @@ async function serve(): Promise<Served> {
     client,
     [Symbol.dispose]: () => {
       client.close();
-      server.forceShutdown();
+      quietEnd.end();
     },
   };
 }
