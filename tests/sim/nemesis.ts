@@ -281,11 +281,12 @@ export class Nemesis {
   #coup(): void {
     const leader = this.#world.leader()?.machine.id;
     if (leader === undefined) return;
-    const style = this.#chance.below(3);
+    // Most often it still hears: of what it wrote and nobody got, it learns that others took its place.
+    const style = this.#chance.pick([0, 1, 1, 1, 2]) ?? 1;
     this.#world.count("coups");
     this.#cutFor((from, to) => (from === leader && style !== 0) || (to === leader && style !== 1));
     // Its disk is still busy with the old term when the new one's entries come.
-    if (this.#chance.happens(0.5)) this.#stallDisk(leader);
+    if (this.#chance.happens(0.7)) this.#stallDisk(leader);
     for (const { id, process } of this.#world.running()) {
       if (id === leader) continue;
       process?.plan(this.#chance.within(1, 30), () => process.node?.loop.raft.forgetLeader());

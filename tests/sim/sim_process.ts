@@ -371,7 +371,7 @@ export class SimProcess {
     const [min, max] = options.syncMs;
     if (isCalm) return min + 0.1;
     const usual = min + this.#chance.below(max * 100 + 1) / 100;
-    if (this.nowMs < this.machine.stalledUntilMs) return usual + this.#chance.within(100, 1500);
+    if (this.nowMs < this.machine.stalledUntilMs) return usual + this.#chance.within(200, 2000);
     if (this.#chance.happens(options.syncStall)) return usual + this.#chance.within(500, 3000);
     return this.nowMs < this.machine.slowUntilMs ? usual * 30 + 20 : usual;
   }

@@ -116,7 +116,7 @@ export function swarmOptions(seed: number): SwarmOptions {
     syncStall: chance.happens(0.2) ? 0.002 : 0,
     clients: chance.within(1, 5),
     thinkMs: chance.pick([20, 100, 100, 400]) ?? 100,
-    payloadBytesMax: chance.pick([16, 100, 1000]) ?? 100,
+    payloadBytesMax: chance.pick([16, 100, 1000, 3000]) ?? 100,
     readShare: chance.pick([0.1, 0.4, 0.7]) ?? 0.4,
     heavyShare: isSqlite ? 0 : heavyShare,
     bootCrash: chance.pick([0, 0, 0.01, 0.05]) ?? 0,

@@ -109,11 +109,23 @@ export const LOG_BUGS: readonly PlantedBug[] = [
     find: "return logIndex(Math.min(this.#commit, this.unstable.offset - 1));",
     replace: "return this.#commit;",
   }),
-  bug("acknowledgement_of_any_term", "late acknowledgements count in their own term only", {
-    in: "src/raft/unstable_log.ts",
-    find: "} else if (found !== term) {",
-    replace: "} else if (found < 0) {",
-  }),
+  {
+    // Either of the two comparisons is almost enough; storage_answers_test.ts holds each of them.
+    name: "acknowledgement_of_any_term",
+    breaks: "late acknowledgements count in their own term, for the entry they name",
+    edits: [
+      {
+        path: "src/raft/unstable_log.ts",
+        find: "} else if (found !== term) {",
+        replace: "} else if (found < 0) {",
+      },
+      {
+        path: "src/raft/storage_answers.ts",
+        find: "    if (term === state.term) {",
+        replace: "    if (term <= state.term) {",
+      },
+    ],
+  },
   bug("vote_spreads_unmatched_commit", "a commit index is taken over for the same entry only", {
     in: "src/raft/vote.ts",
     find: "if (!state.log.matches({ index: commit, term: commitTerm })) return;",
