@@ -200,7 +200,7 @@ export const FTS5_CALLS: Readonly<Record<string, string>> = {
 
 /** As FTS5_CALLS, for FTS3 and FTS4. */
 export const FTS4_CALLS: Readonly<Record<string, string>> = {
-  matchinfo: "hex(matchinfo({t}, 'pcnalx'))",
+  matchinfo: "hex(matchinfo({t}, 'pcx'))",
   offsets: "offsets({t})",
   snippet: "snippet({t}, '<', '>', '...', -1, 4)",
 };

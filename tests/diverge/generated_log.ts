@@ -55,7 +55,7 @@ export function generateLog(seed: number, statementCount: number): GeneratedEntr
     entries.push({
       number: entries.length,
       statements,
-      isTransaction: draw.happens(0.4),
+      isTransaction: draw.happens(0.25),
       isRows: draw.happens(0.4),
       nowMs,
       elapsedMs: Math.max(0, Math.min(stepMs, 1000)),

@@ -78,7 +78,10 @@ export function insert(draw: Draw): string {
     [
       1,
       () =>
-        draw.mark("rowid at the end", "INSERT INTO t1(rowid, a) VALUES(9223372036854775807, 1)"),
+        draw.happens(0.8) ? `INSERT INTO t1(rowid, a) VALUES(${draw.below(90)}, 1)` : draw.mark(
+          "rowid at the end",
+          "INSERT INTO t1(rowid, a) VALUES(9223372036854775807, 1)",
+        ),
     ],
   ]);
 }
