@@ -11,7 +11,7 @@ import { REGRESSION_SEEDS } from "./sim/regression_seeds.ts";
 import { runSeed } from "./sim/run.ts";
 import { withTraps } from "./sim/traps.ts";
 
-const SEEDS = 300;
+const SEEDS = 200;
 const STATES = 30_000;
 const ROOT = new URL("../", import.meta.url);
 
