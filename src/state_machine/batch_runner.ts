@@ -325,6 +325,7 @@ export class BatchRunner {
     this.#reset(reader);
     digest.open(record.resultChain, index);
     const isNamed = this.#retries.isNamed(reader);
+    context.isNamed = isNamed;
     const known = isNamed ? this.#retries.find(reader, batch.bytes) : undefined;
     if (known !== undefined) {
       digest.notRun(JSON.stringify(known));

@@ -152,8 +152,11 @@ export class EntryRunner {
       }
     } catch (error) {
       const message = this.#runner.messageOf(error);
-      this.#context.digest.error(message);
-      return { text: errorResult(message, this.#format, { isQuery }), isOk: false };
+      const { digest, isNamed } = this.#context;
+      digest.error(message);
+      // Whether what cannot be compiled was a query is known only of statements that the cache holds.
+      const text = errorResult(message, this.#format, { isQuery: isQuery && !isNamed });
+      return { text, isOk: false };
     }
   }
 

@@ -3,6 +3,7 @@
  * which no write may see.
  */
 import { doesNotMatch, match, strictEqual } from "node:assert/strict";
+import { FORMAT } from "../command/request.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
 import { INTERNAL_FUNCTIONS } from "./sql_policy.ts";
 import { copyState } from "./state_file.ts";
@@ -117,4 +118,20 @@ Deno.test("What is known of a statement does not outlive the schema (Q5)", () =>
       strictEqual(writer.run([drop], { rows: true }), "[{}]");
     },
   );
+});
+
+Deno.test("What is kept of an answer does not depend on which statements are kept (X2)", () => {
+  const insert = "INSERT INTO u VALUES(1) RETURNING a";
+  const retry = { kind: "key", user: "", key: "one", format: FORMAT.associative } as const;
+  compareWithCopy(["CREATE TABLE u(a)", insert, "DROP TABLE u"], [], (writer) => {
+    strictEqual(writer.run([insert], { retry }), '[{"error":"no such table: u"}]');
+  });
+});
+
+Deno.test("EXPLAIN is not kept with the answer to a named write, as it depends on the past (X2)", () => {
+  using folder = new TemporaryFolder();
+  using writer = new TestWriter(folder.file("db.sqlite"));
+  const retry = { kind: "key", user: "", key: "one", format: 0 } as const;
+  match(writer.run(["EXPLAIN SELECT 1"], { rows: true }), /"opcode"/);
+  match(writer.run(["EXPLAIN SELECT 1"], { rows: true, retry }), /^\[\{"error":"cannot EXPLAIN/);
 });

@@ -29,6 +29,11 @@ export class WriterContext {
   totalChangesBefore = 0;
   /** Bytes of values in the rows that the entry at hand has answered with. */
   resultBytes = 0;
+  /**
+   * Whether the answer of the entry at hand is kept, as part of the state: then it must not depend on
+   * this connection's past.
+   */
+  isNamed = false;
   /** Whether the entry at hand has put foreign keys off, which must not outlive it (rule Q6). */
   hasDeferredKeys = false;
 
