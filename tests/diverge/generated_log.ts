@@ -3,6 +3,7 @@
  * state machine. Every replica draws it anew; that it is the same one is what the entry chain shows.
  */
 import { CommandEncoder, stampCommand } from "../../src/command/command_encoder.ts";
+import { FORMAT } from "../../src/command/request.ts";
 import type { Value } from "../../src/command/value.ts";
 import { Draw } from "./draw.ts";
 import { firstSchema, schemaChange } from "./schema.ts";
@@ -35,6 +36,8 @@ export interface GeneratedEntry {
   readonly nowMs: number;
   readonly elapsedMs: number;
   readonly seed: bigint;
+  /** The client's name for it: what happens again under the same one happens once. */
+  readonly key: string | undefined;
 }
 
 /** Statements of one entry at most. */
@@ -42,13 +45,17 @@ const STATEMENTS_MAX = 5;
 const FIRST_MS = Date.UTC(2024, 1, 28, 23, 59, 0);
 const ENDLESS_SHARE = 0.0005;
 const VACUUM_SHARE = 0.002;
+const KEY_SHARE = 0.12;
+/** Of entries with a key: sent again at once. */
+const AGAIN_SHARE = 0.3;
+const KEYS_COUNT = 400;
 
 /** The entries of a seed, with `statementCount` statements or a few more. */
 export function generateLog(seed: number, statementCount: number): GeneratedEntry[] {
   const draw = new Draw(seed);
   const entries: GeneratedEntry[] = [];
   let nowMs = FIRST_MS;
-  const add = (statements: readonly GeneratedStatement[]): void => {
+  const add = (statements: readonly GeneratedStatement[], key?: string): void => {
     // Clocks of leaders go back now and then.
     const stepMs = draw.happens(0.05) ? -draw.below(5000) : draw.below(400_000);
     nowMs += stepMs;
@@ -60,13 +67,18 @@ export function generateLog(seed: number, statementCount: number): GeneratedEntr
       nowMs,
       elapsedMs: Math.max(0, Math.min(stepMs, 1000)),
       seed: draw.seed(),
+      key,
     });
   };
   for (const sql of firstSchema(draw)) add([{ sql, ...draw.take() }]);
   for (let count = entries.length; count < statementCount;) {
     const statements = drawEntry(draw);
-    count += statements.length;
-    add(statements);
+    const key = draw.happens(KEY_SHARE) ? `key${draw.below(KEYS_COUNT)}` : undefined;
+    const isAgain = key !== undefined && draw.happens(AGAIN_SHARE);
+    for (let times = isAgain ? 2 : 1; times > 0; times--) {
+      count += statements.length;
+      add(statements, key);
+    }
   }
   return entries;
 }
@@ -105,7 +117,7 @@ const encoder = new CommandEncoder();
 
 /** The bytes of an entry's command, stamped as the leader stamps them. They are the caller's. */
 export function encodeEntry(entry: GeneratedEntry): Uint8Array<ArrayBuffer> {
-  const { nowMs, elapsedMs, seed } = entry;
+  const { nowMs, elapsedMs, seed, key } = entry;
   const payload = encoder.encode({
     kind: "execute",
     options: { transaction: entry.isTransaction, rows: entry.isRows, timeoutMs: 0 },
@@ -113,14 +125,24 @@ export function encodeEntry(entry: GeneratedEntry): Uint8Array<ArrayBuffer> {
     elapsedMs: 0,
     seed: 0n,
     statements: entry.statements.map(({ sql, values }) => ({ sql, positional: values, named: [] })),
+    ...(key === undefined ? {} : { retry: { kind: "key", user: "", key, format: formatOf(key) } }),
   });
   stampCommand(payload, { nowMs, elapsedMs, seed });
   return payload;
 }
 
+/** How the answer to a named entry is kept. */
+function formatOf(key: string): number {
+  return key.length % 2 === 0 ? FORMAT.associative : 0;
+}
+
 /** An entry as SQL, for a reader. */
 export function describeEntry(entry: GeneratedEntry): string {
-  const flags = [entry.isTransaction ? "transaction" : "", entry.isRows ? "rows" : ""]
+  const flags = [
+    entry.isTransaction ? "transaction" : "",
+    entry.isRows ? "rows" : "",
+    entry.key ?? "",
+  ]
     .filter((flag) => flag !== "").join(", ");
   const lines = entry.statements.map(({ sql, values }) => {
     const bound = values.length === 0 ? "" : `  -- ${values.map(describeValue).join(" | ")}`;

@@ -64,11 +64,15 @@ class Counter {
   /** Counts what an entry was answered with. */
   add(entry: GeneratedEntry, answer: EntryResult | undefined): void {
     const results = typeof answer === "string" ? JSON.parse(answer) : [];
+    if (entry.key !== undefined) this.#one({ marks: ["idempotency key"] }, {});
     const run = entry.statements.filter(({ sql }) => sql !== "");
     run.forEach((statement, at) => this.#one(statement, results[at]));
   }
 
-  #one({ marks }: GeneratedStatement, result: { readonly error?: string } | undefined): void {
+  #one(
+    { marks }: Pick<GeneratedStatement, "marks">,
+    result: { readonly error?: string } | undefined,
+  ): void {
     const isOk = result !== undefined && result.error === undefined;
     for (const mark of marks) (this.counts[mark] ??= [0, 0])[isOk ? 0 : 1]++;
   }
