@@ -93,6 +93,7 @@ export class ClusterNode {
       clock,
       calls: leaderCalls(port),
       bootNonce: port.identity.bootNonce,
+      onBug: onFatal,
     });
     this.view = new ClusterView({
       node: this.node,

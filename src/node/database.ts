@@ -12,6 +12,7 @@ import { encodeExecuteBody } from "../command/execute_body.ts";
 import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
 import { attachRetryName } from "../command/retry.ts";
 import { NOBODY } from "../raft/types.ts";
+import { answerWrites } from "./forwarded_writes.ts";
 import type { ForwardedWork, Forwarding } from "./forwarding.ts";
 import { LEADER_WAIT_MS_MAX } from "./limits.ts";
 import type { ClusterView } from "./cluster_view.ts";
@@ -113,6 +114,13 @@ export class Database {
       node.assertWritable();
       const { results, index } = await node.write(body, work.format);
       return { results, raftIndex: index };
+    }
+    if (work.kind === "executes") {
+      const results = await answerWrites({ writes: work.writes, body }, (payload, format) => {
+        node.assertWritable();
+        return node.write(payload, format);
+      });
+      return { results, raftIndex: 0 };
     }
     if (!node.isLeader) throw new OperatingError("not_leader", "leader not found");
     // Ids of this node's own clients are positive.

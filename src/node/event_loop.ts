@@ -4,8 +4,8 @@
  * out through ports.
  *
  * A turn runs to its end without an await. Turns are microtasks, so what arrives together is proposed
- * together. While an fsync runs and nobody else is to be told, proposals wait for its end: nothing
- * could be done with them earlier, and one large batch costs less than many small ones.
+ * together. While an fsync runs, proposals wait for its end: one large batch costs less than many small
+ * ones, on the disk and on the way to the others.
  * A turn steps all that was received before it ticks, and ticks at most once (rule E1).
  */
 import { assert } from "../base/assert.ts";
@@ -358,8 +358,8 @@ export class EventLoop {
    * way. Whatever is waited for here ends in a turn: an fsync or an apply that runs.
    */
   #isBetterLater(): boolean {
-    if (!this.#isAlone()) return false;
     if (this.appendQueue.isBusy) return true;
+    if (!this.#isAlone()) return false;
     const isSmall = this.proposals.queuedCount * BATCH_SHARE < this.proposals.count;
     return isSmall && this.applyQueue.isBusy;
   }

@@ -13,6 +13,7 @@ import type { Answer, QueryRequest, ResultFormat } from "../command/request.ts";
 import { attachRetryName } from "../command/retry.ts";
 import type { Clock } from "../os/clock.ts";
 import { NOBODY } from "../raft/types.ts";
+import { ForwardedWrites, type WriteInCall } from "./forwarded_writes.ts";
 import { ForwardingSession } from "./forwarding_session.ts";
 import { FORWARD_RETRY_MS, FORWARD_TIMEOUT_MS_DEFAULT, LEADER_WAIT_MS_MAX } from "./limits.ts";
 import type { Node } from "./node.ts";
@@ -21,6 +22,8 @@ import type { Node } from "./node.ts";
 export type ForwardedWork =
   /** `body` is an encoded command. */
   | { readonly kind: "execute"; readonly format: ResultFormat }
+  /** `body` is several of them (forwarded_writes.ts). */
+  | { readonly kind: "executes"; readonly writes: readonly WriteInCall[] }
   /** `body` is the client's own, in UTF-8. */
   | {
     readonly kind: "query" | "request";
@@ -47,6 +50,7 @@ export class Forwarding {
   readonly #clock: Clock;
   readonly #calls: LeaderCalls;
   readonly #session: ForwardingSession;
+  readonly #writes: ForwardedWrites;
 
   constructor(options: {
     readonly node: Node;
@@ -54,7 +58,15 @@ export class Forwarding {
     readonly calls: LeaderCalls;
     /** 8 random bytes of this process. */
     readonly bootNonce: Uint8Array;
+    readonly onBug: (error: unknown) => void;
   }) {
+    this.#writes = new ForwardedWrites({
+      carry: (leader, { writes, body }, { timeoutMs }) => {
+        const work = { kind: "executes", writes } as const;
+        return this.#calls.forward(leader, { work, body }, { timeoutMs, signal: undefined });
+      },
+      onBug: options.onBug,
+    });
     this.#node = options.node;
     this.#clock = options.clock;
     this.#calls = options.calls;
@@ -130,9 +142,7 @@ export class Forwarding {
         return { results, raftIndex: index };
       },
       remote: (leader, timeoutMs) => {
-        const work = { kind: "execute", format } as const;
-        const body = write.payload();
-        return this.#calls.forward(leader, { work, body }, { timeoutMs, signal: undefined });
+        return this.#writes.send(leader, { payload: write.payload(), format, timeoutMs });
       },
     });
   }

@@ -50,3 +50,10 @@ export const EXPORT_RETRY_MS = 1_000;
 
 /** How long a request is passed on and waited for, unless its client says otherwise. Milliseconds. */
 export const FORWARD_TIMEOUT_MS_DEFAULT = 30_000;
+
+/** Calls with writes that are under way to a leader at once. */
+export const FORWARD_CALLS_MAX = 2;
+
+/** Writes in one such call, and bytes of them; a single larger one goes alone. */
+export const FORWARD_WRITES_AT_ONCE_MAX = 1024;
+export const FORWARD_WRITES_AT_ONCE_BYTES = 1024 * 1024;

@@ -68,13 +68,17 @@ const WORK: Readonly<Record<ForwardedWork["kind"], Reader<ForwardedWork>>> = {
     kind: oneOf("execute"),
     format: count,
   }),
+  executes: object<Extract<ForwardedWork, { readonly kind: "executes" }>>({
+    kind: oneOf("executes"),
+    writes: list(object({ format: count, sizeBytes: count })),
+  }),
   query: queryWork("query"),
   request: queryWork("request"),
 };
 
 /** Reads forwarded work. */
 const work: Reader<ForwardedWork> = (value) => {
-  const { kind } = object({ kind: oneOf("execute", "query", "request") })(value);
+  const { kind } = object({ kind: oneOf("execute", "executes", "query", "request") })(value);
   return WORK[kind](value);
 };
 

@@ -132,6 +132,11 @@ export interface DoneAnswer {
 export type ForwardedWork =
   /** `body` is an encoded command, retry name included. */
   | { readonly kind: "execute"; readonly format: ResultFormat }
+  /** `body` is several of them, one after the other; the answer's results are one JSON array of outcomes. */
+  | {
+    readonly kind: "executes";
+    readonly writes: readonly { readonly format: ResultFormat; readonly sizeBytes: number }[];
+  }
   /** `body` is the UTF-8 of the client's own, unparsed. */
   | {
     readonly kind: "query" | "request";
