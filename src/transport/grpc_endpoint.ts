@@ -12,7 +12,7 @@ import { channelCredentials, serverCredentials } from "./peer_credentials.ts";
 import { HEALTH_DEFINITION, HealthService } from "./health_service.ts";
 import { REFLECTION_DEFINITION, reflectionHandlers } from "./reflection_service.ts";
 import type { PeerTls } from "./peer_tls.ts";
-import { QuietEnd } from "./quiet_end.ts";
+import { OpenSockets, QuietEnd } from "./quiet_end.ts";
 import {
   CALL_RECONNECT_MS_MAX,
   CALL_RECONNECT_MS_MIN,
@@ -59,12 +59,15 @@ function asBytes(buffer: Buffer): Uint8Array {
 /** A connection to another node; it is made when the first stream is opened. */
 export class GrpcChannel {
   readonly #client: grpc.Client;
+  readonly #sockets = new OpenSockets();
 
   constructor(
     address: string,
     { tls }: { readonly tls: PeerTls | undefined },
   ) {
-    this.#client = new grpc.Client(address, channelCredentials(grpc, { tls, address }), OPTIONS);
+    const onSocket = this.#sockets.add.bind(this.#sockets);
+    const credentials = channelCredentials(grpc, { tls, address, onSocket });
+    this.#client = new grpc.Client(address, credentials, OPTIONS);
   }
 
   /** Opens a stream; that it cannot be is its end. Events never come within this call. */
@@ -82,6 +85,7 @@ export class GrpcChannel {
 
   /** Ends the connection and all its streams. */
   close(): void {
+    this.#sockets.destroy();
     this.#client.close();
   }
 }

@@ -6,7 +6,7 @@
  * gRPC's module is handed in, since a node alone never loads it.
  */
 import { checkServerIdentity, createSecureContext, type PeerCertificate } from "node:tls";
-import { isIP } from "node:net";
+import { isIP, type Socket } from "node:net";
 import type * as Grpc from "@grpc/grpc-js";
 import type { PeerTls, TlsMaterial } from "./peer_tls.ts";
 
@@ -72,17 +72,19 @@ function nameCheck(grpc: typeof Grpc, commonName: string): Grpc.ServerIntercepto
 /** How `address` (`host:port`) is dialed. Without `tls` in the clear. */
 export function channelCredentials(
   grpc: typeof Grpc,
-  options: { readonly tls: PeerTls | undefined; readonly address: string },
+  options: {
+    readonly tls: PeerTls | undefined;
+    readonly address: string;
+    /** Hears of each connection that is made, of the socket that gRPC writes to. */
+    readonly onSocket?: (socket: Socket) => void;
+  },
 ): Grpc.ChannelCredentials {
-  const { tls, address } = options;
-  if (tls === undefined) return grpc.credentials.createInsecure();
-  const expectedName = tls.settings.serverName ?? hostOf(address);
+  const { tls, address, onSocket } = options;
+  const expectedName = tls?.settings.serverName ?? hostOf(address);
   const askedName = isIP(expectedName) === 0 ? expectedName : NAME_OF_ADDRESS;
-  // Made for each connection, when its socket is there: by then the certificates may be others.
-  const newest = (): Grpc.ChannelCredentials => currentCredentials(grpc, { tls, expectedName });
   class PeerChannelCredentials extends grpc.ChannelCredentials {
     override _isSecure(): boolean {
-      return true;
+      return tls !== undefined;
     }
     override _equals(other: Grpc.ChannelCredentials): boolean {
       return this === other;
@@ -94,7 +96,13 @@ export function channelCredentials(
     ): Grpc.experimental.SecureConnector {
       const named = { ...options, "grpc.ssl_target_name_override": askedName };
       return {
-        connect: (socket) => newest()._createSecureConnector(target, named, calls).connect(socket),
+        connect: async (socket) => {
+          // Made now, when the socket is there: the certificates may be others than a while ago.
+          const connected = await currentCredentials(grpc, { tls, expectedName })
+            ._createSecureConnector(target, named, calls).connect(socket);
+          onSocket?.(connected.socket);
+          return connected;
+        },
         waitForReady: () => Promise.resolve(),
         getCallCredentials: () => calls ?? grpc.CallCredentials.createEmpty(),
         destroy: () => {},
@@ -106,8 +114,9 @@ export function channelCredentials(
 
 function currentCredentials(
   grpc: typeof Grpc,
-  { tls, expectedName }: { readonly tls: PeerTls; readonly expectedName: string },
+  { tls, expectedName }: { readonly tls: PeerTls | undefined; readonly expectedName: string },
 ): Grpc.ChannelCredentials {
+  if (tls === undefined) return grpc.credentials.createInsecure();
   const { certificate, key, ca } = tls.material;
   const context = createSecureContext({
     cert: certificate,

@@ -3,6 +3,7 @@
  * kind of wrong certificate; and certificates that are renewed while the port serves.
  */
 import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
 import { connect } from "node:tls";
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import * as grpc from "@grpc/grpc-js";
@@ -12,7 +13,7 @@ import { Logger } from "../telemetry/logger.ts";
 import { TLS_RELOAD_INTERVAL_MS } from "./limits.ts";
 import { channelCredentials, serverCredentials } from "./peer_credentials.ts";
 import { PeerTls, type PeerTlsSettings } from "./peer_tls.ts";
-import { QuietEnd } from "./quiet_end.ts";
+import { OpenSockets, QuietEnd } from "./quiet_end.ts";
 import { makeTestCertificate, type TestCertificate } from "./test_certificate.ts";
 
 const AUTHORITY = makeTestCertificate({ commonName: "authority", isAuthority: true });
@@ -100,7 +101,9 @@ async function serve(tls: PeerTls | undefined): Promise<{ port: number } & Dispo
 
 /** Asks a server who it takes the caller for; the error's text where there is no answer. */
 async function ask(address: string, tls: PeerTls | undefined): Promise<string> {
-  const client = new grpc.Client(address, channelCredentials(grpc, { tls, address }), {
+  const sockets = new OpenSockets();
+  const onSocket = (socket: Socket): void => sockets.add(socket);
+  const client = new grpc.Client(address, channelCredentials(grpc, { tls, address, onSocket }), {
     "grpc.use_local_subchannel_pool": 1,
   });
   const deadline = Date.now() + 5000;
@@ -117,6 +120,7 @@ async function ask(address: string, tls: PeerTls | undefined): Promise<string> {
       )
     );
   } finally {
+    sockets.destroy();
     client.close();
   }
 }
