@@ -5,6 +5,7 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { logIndex, nodeId, term } from "../base/ids.ts";
 import type { Message } from "../raft/message.ts";
@@ -12,6 +13,8 @@ import { encodeChecked } from "./checked_codec.ts";
 import { Packet } from "./generated/dust.ts";
 import { makeHello } from "./handshake.ts";
 import { GRPC_MESSAGE_BYTES_MAX } from "./limits.ts";
+import { channelCredentials } from "./peer_credentials.ts";
+import { OpenSockets } from "./quiet_end.ts";
 import { emptyPacket } from "./outbound_queue.ts";
 import {
   identityOf,
@@ -219,7 +222,11 @@ async function talk(port: number, options: {
   readonly messages: readonly Uint8Array[];
   readonly channel?: grpc.ChannelOptions;
 }): Promise<grpc.status> {
-  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
+  const address = `127.0.0.1:${port}`;
+  const sockets = new OpenSockets();
+  const onSocket = (socket: Socket): void => sockets.add(socket);
+  const credentials = channelCredentials(grpc, { tls: undefined, address, onSocket });
+  const client = new grpc.Client(address, credentials, {
     "grpc.use_local_subchannel_pool": 1,
     "grpc.max_send_message_length": -1,
     ...options.channel,
@@ -234,6 +241,7 @@ async function talk(port: number, options: {
       for (const message of options.messages) call.write(message);
     });
   } finally {
+    sockets.destroy();
     client.close();
   }
 }

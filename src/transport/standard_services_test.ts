@@ -3,6 +3,7 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { HealthCheckResponse } from "./generated/health.ts";
 import {
@@ -11,7 +12,8 @@ import {
 } from "./generated/reflection.ts";
 import { HEALTH_DEFINITION, HealthService } from "./health_service.ts";
 import { HEALTH_WATCHERS_MAX } from "./limits.ts";
-import { QuietEnd } from "./quiet_end.ts";
+import { channelCredentials } from "./peer_credentials.ts";
+import { OpenSockets, QuietEnd } from "./quiet_end.ts";
 import { REFLECTION_DEFINITION, reflectionHandlers } from "./reflection_service.ts";
 
 interface Served extends Disposable {
@@ -32,13 +34,18 @@ async function serve(): Promise<Served> {
     )
   );
   const quietEnd = new QuietEnd(server);
-  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), {
+  const address = `127.0.0.1:${port}`;
+  const sockets = new OpenSockets();
+  const onSocket = (socket: Socket): void => sockets.add(socket);
+  const credentials = channelCredentials(grpc, { tls: undefined, address, onSocket });
+  const client = new grpc.Client(address, credentials, {
     "grpc.use_local_subchannel_pool": 1,
   });
   return {
     health,
     client,
     [Symbol.dispose]: () => {
+      sockets.destroy();
       client.close();
       quietEnd.end();
     },
