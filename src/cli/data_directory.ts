@@ -118,9 +118,20 @@ export async function markRemoved(fileSystem: FileSystem, path: string): Promise
   await fileSystem.syncDirectory(path);
 }
 
+/** As `beginAnew`, at once, for data that is not open. */
+export async function setDataAside(
+  options: Pick<OpenDataOptions, "fileSystem" | "path" | "clock" | "logger">,
+): Promise<void> {
+  await markRemoved(options.fileSystem, options.path);
+  await beginAnew({ ...options, mayBeginAnew: true });
+}
+
 /** Sets the data of a removed member aside. A crash in between leaves the mark, and what is left goes next. */
 async function beginAnew(
-  { fileSystem, path, clock, logger, mayBeginAnew }: OpenDataOptions,
+  { fileSystem, path, clock, logger, mayBeginAnew }: Pick<
+    OpenDataOptions,
+    "fileSystem" | "path" | "clock" | "logger" | "mayBeginAnew"
+  >,
 ): Promise<void> {
   if (!mayBeginAnew) {
     throw new FatalError(

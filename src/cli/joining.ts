@@ -24,6 +24,8 @@ export interface JoinOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly stop: AbortSignal;
+  /** Raft addresses to ask. */
+  readonly join: readonly string[];
 }
 
 /** The request of this node. */
@@ -48,10 +50,10 @@ export function joinRequest(port: PeerPort, config: Config): JoinRequest {
  */
 export async function joinCluster(options: JoinOptions): Promise<Birth> {
   const { config, clock, logger, stop } = options;
-  const { join, joinAttempts, joinIntervalMs } = config.cluster;
+  const { joinAttempts, joinIntervalMs } = config.cluster;
   let last = "nobody answered";
   for (let round = 1; round <= joinAttempts && !stop.aborted; round++) {
-    for (const address of join) {
+    for (const address of options.join) {
       const outcome = await ask(options, address);
       if (typeof outcome !== "string") return birthOf(outcome);
       last = `${address}: ${outcome}`;

@@ -32,9 +32,12 @@ import type {
 import type { ClusterNode } from "./cluster_node.ts";
 import type { Forming } from "./forming.ts";
 import type { PeerPort } from "./peer_port.ts";
+import type { RecoveryRound } from "./recovery.ts";
 
 /** How often an open question is passed on to the leader. */
 const RELAY_TIMEOUT_MS = 10_000;
+
+const NOT_RECOVERING = "This node does not recover a cluster: it has no raft/peers.json";
 
 /** The same refusal of the same node is logged once in so long. */
 const REFUSAL_LOG_MS = 60_000;
@@ -52,6 +55,7 @@ export class NodeServices implements PeerServices {
   #port: PeerPort | undefined;
   #cluster: ClusterNode | undefined;
   #forming: Forming | undefined;
+  #recovery: RecoveryRound | undefined;
 
   constructor(options: {
     readonly config: Config;
@@ -78,6 +82,11 @@ export class NodeServices implements PeerServices {
   /** This node is about to form a cluster with others. */
   setForming(forming: Forming): void {
     this.#forming = forming;
+  }
+
+  /** This node is about to find out with others who of them goes on (rule M3). */
+  setRecovery(recovery: RecoveryRound | undefined): void {
+    this.#recovery = recovery;
   }
 
   /** The node is open. */
@@ -172,14 +181,13 @@ export class NodeServices implements PeerServices {
         return await this.#forward(request, context);
       case "pledge":
         return { kind: "pledge", outcome: await this.#pledge(request) };
+      case "form":
+        if (this.#recovery === undefined) throw new OperatingError("not_ready", NOT_RECOVERING);
+        this.#recovery.hear(request.genesis);
+        return { kind: "done" };
       case "abort_pledge":
         await this.#forming?.abort(request.clusterId);
         return { kind: "done" };
-      default:
-        throw new OperatingError(
-          "not_ready",
-          `Cannot take part in forming a cluster: ${request.kind}`,
-        );
     }
   }
 

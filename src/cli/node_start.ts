@@ -12,6 +12,7 @@ import type { NodeIdentity } from "../node/node_report.ts";
 import type { DenoClock } from "../os/deno_clock.ts";
 import { DenoEntropy } from "../os/deno_entropy.ts";
 import { DenoFileSystem } from "../os/deno_file_system.ts";
+import { joinPath } from "../os/file_system.ts";
 import { NOBODY } from "../raft/types.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { LocalIdentity } from "../transport/peer_identity.ts";
@@ -23,12 +24,20 @@ import {
   markRemoved,
   openDataDirectory,
   type OpenedData,
+  setDataAside,
 } from "./data_directory.ts";
 import type { DatabaseService } from "./database_service.ts";
 import { Forming } from "./forming.ts";
 import { joinCluster } from "./joining.ts";
 import { NodeServices } from "./node_services.ts";
 import { PeerPort } from "./peer_port.ts";
+import {
+  finishRefounding,
+  readPeersFile,
+  RecoveryRound,
+  refound,
+  retirePeersFile,
+} from "./recovery.ts";
 
 /** Entries kept behind a snapshot, as a share of `--raft-snap` (rqlite's 1.25). */
 const TRAILING_SHARE = 1.25;
@@ -73,6 +82,8 @@ export class NodeStart {
   readonly #removal = Promise.withResolvers<void>();
   #port: PeerPort | undefined;
   #wasRemoved = false;
+  /** Where the cluster is that others began anew, if this node has lost its own by that. */
+  #winner: string | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -89,8 +100,15 @@ export class NodeStart {
 
   /** @returns the node, ready unless it was told to stop; undefined when that came before it was open. */
   async run(): Promise<Running | undefined> {
-    const { config, clock, logger, sqliteLibrary, stop } = this.#parts;
-    const opening = openDataDirectory({
+    const { stop } = this.#parts;
+    await this.#maybeRecover();
+    const data = await Promise.race([this.#open(), untilStopped(stop)]);
+    return data === undefined ? undefined : await this.#goUp(data);
+  }
+
+  #open(): Promise<OpenedData> {
+    const { config, clock, logger, sqliteLibrary } = this.#parts;
+    return openDataDirectory({
       ...config.storage,
       sqliteLibrary,
       path: config.dataDirectory,
@@ -102,14 +120,54 @@ export class NodeStart {
       mayBeginAnew: config.cluster.join.length > 0,
       onFatal: crash,
     });
-    const data = await Promise.race([opening, untilStopped(stop)]);
-    return data === undefined ? undefined : await this.#goUp(data);
+  }
+
+  /** Rule M3: with an operator's list, this node begins a new cluster or is to join the one that does. */
+  async #maybeRecover(): Promise<void> {
+    const { config, clock, logger, stop, sqliteLibrary } = this.#parts;
+    const fileSystem = this.#fileSystem;
+    const path = config.dataDirectory;
+    await finishRefounding({ path, fileSystem, clock });
+    const peers = await readPeersFile(fileSystem, path);
+    if (peers === undefined) return;
+    if (!(await fileSystem.exists(joinPath(path, "log")))) {
+      throw new FatalError(
+        1,
+        `Cannot recover ${path}: it holds no data; remove raft/peers.json, and -join`,
+      );
+    }
+    const data = await this.#open();
+    const { log } = data;
+    const { nodeId: name, raftAddress, apiUrl } = nodeIdentity(config);
+    const own = { name, term: log.term(log.lastIndex) ?? 0, index: log.lastIndex };
+    const round = new RecoveryRound({ own, peers });
+    this.#services.setRecovery(round);
+    const { clusterId, incarnation, nodeId: id } = log.identity;
+    const port = this.#makePort({ clusterId, nodeId: nodeId(id), incarnation });
+    const winner = await round.settle(port, { clock, stop });
+    await port.close();
+    this.#port = undefined;
+    this.#services.setRecovery(undefined);
+    if (winner.isSelf) {
+      const tools = { fileSystem, clock, entropy: this.#entropy, logger, stop };
+      await refound({ ...tools, path, name, raftAddress, apiUrl, sqliteLibrary }, data);
+      return;
+    }
+    this.#winner = winner.address;
+    await data.stateMachine.close();
+    await data.log.close();
+    data.lock.release();
+    // In this order: a crash in between leaves a node that says it has to -join, never one that begins alone.
+    await markRemoved(fileSystem, path);
+    await retirePeersFile(fileSystem, path);
+    await setDataAside({ fileSystem, path, clock, logger });
   }
 
   /** An empty directory: which cluster it is to be of. @throws {FatalError} */
   async #birth(incarnation: Uint8Array): Promise<Birth> {
     const { config, clock, logger, stop } = this.#parts;
-    const { join, bootstrapExpect, isReadOnly } = config.cluster;
+    const { bootstrapExpect, isReadOnly } = config.cluster;
+    const join = this.#winner === undefined ? config.cluster.join : [this.#winner];
     if (join.length === 0) {
       if (bootstrapExpect > 1) throw new FatalError(1, NOBODY_TO_EXPECT);
       if (isReadOnly) throw new FatalError(1, NOBODY_TO_READ_FROM);
@@ -119,8 +177,9 @@ export class NodeStart {
       return firstBirth({ entropy: this.#entropy, foreignKeys, member }, incarnation);
     }
     const port = this.#makePort({ clusterId: undefined, nodeId: NOBODY, incarnation });
-    const tools = { config, port, clock, logger, stop };
-    const birth = bootstrapExpect > 1 ? await this.#form(tools) : await joinCluster(tools);
+    const tools = { config, port, clock, logger, stop, join };
+    const isForming = bootstrapExpect > 1 && this.#winner === undefined;
+    const birth = isForming ? await this.#form(tools) : await joinCluster(tools);
     port.setMember(birth);
     return birth;
   }
