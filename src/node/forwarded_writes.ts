@@ -80,6 +80,15 @@ export class ForwardedWrites {
     return promise;
   }
 
+  /** It leads no more: what waits for its turn was not sent, and calls under way are not waited for. */
+  forget(leader: MemberRow): void {
+    const lane = this.#lanes.get(leader.raftAddress);
+    this.#lanes.delete(leader.raftAddress);
+    for (const { reject } of lane?.waiting.splice(0) ?? []) {
+      reject(new OperatingError("not_leader", "leader not found"));
+    }
+  }
+
   #pump(leader: MemberRow, lane: Lane): void {
     while (lane.calls < FORWARD_CALLS_MAX && lane.waiting.length > 0) {
       lane.calls += 1;
@@ -89,7 +98,8 @@ export class ForwardedWrites {
       });
       runInBackground(call, this.#onBug);
     }
-    if (lane.calls === 0) this.#lanes.delete(leader.raftAddress);
+    const isPresent = this.#lanes.get(leader.raftAddress) === lane;
+    if (lane.calls === 0 && isPresent) this.#lanes.delete(leader.raftAddress);
   }
 
   async #call(leader: MemberRow, batch: readonly Waiting[]): Promise<void> {

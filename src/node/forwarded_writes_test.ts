@@ -96,3 +96,21 @@ Deno.test("ForwardedWrites fails all writes of a call that failed, and goes on",
   calls[1]?.settle.resolve({ results: "[]", raftIndex: 0 });
   await short;
 });
+
+Deno.test("ForwardedWrites.forget() frees the way to a leader that fell silent and leads again", async () => {
+  const { writes, calls } = setUp();
+  const silent = [send(writes, 1)];
+  await turn();
+  silent.push(send(writes, 2));
+  await turn();
+  const refused = rejects(send(writes, 3), { code: "not_leader" });
+  strictEqual(calls.length, FORWARD_CALLS_MAX);
+  writes.forget(LEADER);
+  await refused;
+  const later = send(writes, 4);
+  await turn();
+  strictEqual(calls.length, FORWARD_CALLS_MAX + 1);
+  for (const call of calls) await answer(call);
+  strictEqual((await later).raftIndex, 4);
+  strictEqual((await Promise.all(silent)).length, 2);
+});

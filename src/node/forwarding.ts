@@ -166,7 +166,9 @@ export class Forwarding {
         throw unknown ?? new OperatingError("not_leader", "leader not found");
       }
       try {
-        if (nodeId(leader.nodeId) !== this.#node.id) return await attempt.remote(leader, leftMs);
+        if (nodeId(leader.nodeId) !== this.#node.id) {
+          return await this.#whileLeading(leader, attempt.remote(leader, leftMs));
+        }
         if (attempt.local === undefined) throw new OperatingError("not_leader", "leader not found");
         return await attempt.local();
       } catch (error) {
@@ -177,6 +179,20 @@ export class Forwarding {
         else if (attempt.local === undefined && this.#node.isLeader) throw error;
       }
       await this.#clock.sleep(FORWARD_RETRY_MS);
+    }
+  }
+
+  /** A leader that only fell silent answers nothing: once another one leads, it is asked no longer. */
+  async #whileLeading(leader: MemberRow, call: Promise<Answer>): Promise<Answer> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const endWait = this.#node.onceOtherLeader(nodeId(leader.nodeId), () => {
+      this.#writes.forget(leader);
+      reject(new OperatingError("outcome_unknown", "leadership lost while committing log"));
+    });
+    try {
+      return await Promise.race([call, promise]);
+    } finally {
+      endWait();
     }
   }
 

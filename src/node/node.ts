@@ -191,6 +191,17 @@ export class Node {
     return isKnown() ? this.leaderId : NOBODY;
   }
 
+  /** Calls back, once, when somebody other than `leader` leads. @returns what ends the wait. */
+  onceOtherLeader(leader: NodeId, callback: () => void): () => void {
+    const waiter = (): void => {
+      if (this.leaderId === leader || this.leaderId === NOBODY) return;
+      this.#leaderWaiters.delete(waiter);
+      callback();
+    };
+    this.#leaderWaiters.add(waiter);
+    return () => void this.#leaderWaiters.delete(waiter);
+  }
+
   /**
    * Changes the members: proposed here, resolved once it is applied here.
    * @throws {OperatingError} `not_leader`, `overloaded` while another change is under way, `conflict`
