@@ -1,5 +1,5 @@
 /**
- * What the pinned libsqlite3 is made of: its source, our compile options, our four patches (rule Q1).
+ * What the pinned libsqlite3 is made of: its source, our compile options, our five patches.
  * `scripts/sqlite.ts` compiles it; the loader compares what it finds with `recipeHash`.
  *
  * Everything here changes what a statement computes, so everything here is in the hash. A patch that
@@ -69,8 +69,15 @@ export interface Patch {
   readonly after: string;
 }
 
-/** The four sites of rule Q1, in the order of the source. */
+/** The four sites of rule Q1, and what tells of foreign keys, in the order of the source. */
 export const PATCHES: readonly Patch[] = [
+  {
+    // Children without parents, from when foreign keys were off, let the count of violations put off
+    // become negative. COMMIT refuses that, so whoever asks must be told (rule A1).
+    name: "deferred-keys",
+    before: `      *pCurrent = db->nDeferredImmCons>0 || db->nDeferredCons>0;`,
+    after: `      *pCurrent = db->nDeferredImmCons!=0 || db->nDeferredCons!=0;`,
+  },
   {
     // INSERT into a table whose largest rowid is 2^63-1 and that is AUTOINCREMENT: SQLITE_FULL means
     // a full disk to us (rule A3), and this is not one.

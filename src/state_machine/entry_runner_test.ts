@@ -294,6 +294,29 @@ Deno.test("Deferred foreign keys are checked where SQLite would commit (A1)", ()
   ], { foreignKeys: true });
 });
 
+Deno.test("Children that never had a parent cannot bring down a later commit (A1)", () => {
+  const message = "FOREIGN KEY constraint failed";
+  const open = "transaction was rolled back: it was still open at the end of the request";
+  const refused = `[{"error":"${open}"},{"last_insert_id":2,"rows_affected":1},` +
+    `{"last_insert_id":10,"rows_affected":1},{"error":"${message}"}]`;
+  const both = ["INSERT INTO c VALUES(10)", "INSERT INTO p VALUES(10)"];
+  check([
+    [
+      [
+        "CREATE TABLE p(id INTEGER PRIMARY KEY)",
+        "CREATE TABLE c(p REFERENCES p DEFERRABLE " +
+        "INITIALLY DEFERRED)",
+      ],
+      "[{},{}]",
+    ],
+    ["INSERT INTO c VALUES(10)", '[{"last_insert_id":1,"rows_affected":1}]'],
+    ["PRAGMA foreign_keys=ON", '[{"last_insert_id":1,"rows_affected":1}]'],
+    [both, `!${message}`, TRANSACTION],
+    [["BEGIN", ...both, "COMMIT"], refused],
+    ["INSERT INTO p VALUES(10)", '[{"last_insert_id":10,"rows_affected":1}]'],
+  ]);
+});
+
 Deno.test("PRAGMA foreign_keys is a replicated setting, and none within a transaction", () => {
   const on = '[{"columns":["foreign_keys"],"types":["integer"],"values":[[1]]}]';
   const off = on.replace("[[1]]", "[[0]]");
