@@ -161,3 +161,26 @@ Deno.test("members that are gone for long are removed, if the operator says so",
   await gone.node.stop("SIGKILL");
   await eventually(async () => !(await names(other)).includes(gone.name), "the removal");
 });
+
+Deno.test("a node that leaves at its stop is gone at once, and the other goes on alone", async () => {
+  await using cluster = await TestCluster.start(2, {
+    flags: ["--raft-cluster-remove-shutdown=true"],
+  });
+  const leader = await cluster.leader();
+  const [other] = cluster.others(leader);
+  ok(other !== undefined);
+  await execute(leader, ["CREATE TABLE t(a)"]);
+  strictEqual((await leader.node.stop("SIGTERM")).code, 0);
+  strictEqual((await names(other)).join(), other.name);
+  match(await execute(other, ["INSERT INTO t VALUES(1)"]), /"rows_affected":1/);
+});
+
+Deno.test("/status shows the connections to the others", async () => {
+  await using cluster = await TestCluster.start(2);
+  const [first] = cluster.members;
+  ok(first !== undefined);
+  await execute(first, ["CREATE TABLE t(a)"]);
+  const peers = JSON.parse(await get(first, "/status?key=cluster.peers"));
+  strictEqual(peers.length, 1);
+  ok(peers[0].control_connected && peers[0].sent_messages.append > 0);
+});

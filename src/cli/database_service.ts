@@ -19,6 +19,7 @@ export class DatabaseService implements DatabasePort {
   readonly #report: NodeReport;
   readonly #clock: Clock;
   readonly #startedMs: number;
+  #peers: (() => FactTree) | undefined;
 
   constructor(options: { readonly identity: NodeIdentity; readonly clock: Clock }) {
     this.#identity = options.identity;
@@ -30,6 +31,11 @@ export class DatabaseService implements DatabasePort {
       hasQueried: () => this.database.hasQueried,
       clock: options.clock,
     });
+  }
+
+  /** What `/status` shows of the connections to other nodes. */
+  setPeers(peers: () => FactTree): void {
+    this.#peers = peers;
   }
 
   /** From now on requests are served. To be called before the node starts, while its writer is idle. */
@@ -71,7 +77,12 @@ export class DatabaseService implements DatabasePort {
         compiler_toolchain: Deno.version.deno,
         version: DUST_VERSION,
       },
-      cluster: { addr: raftAddress, api_addr: api, https: String(apiUrl.startsWith("https:")) },
+      cluster: {
+        addr: raftAddress,
+        api_addr: api,
+        https: String(apiUrl.startsWith("https:")),
+        ...(this.#peers === undefined ? {} : { peers: this.#peers() }),
+      },
       extensions: { dir: "", names: [] },
       mux: { addr: raftAddress, handlers: "0", timeout: "30s", tls: "disabled" },
       network: { interfaces: networkInterfaces() },

@@ -14,7 +14,7 @@ import type { Birth } from "./data_directory.ts";
 import type { PeerPort } from "./peer_port.ts";
 
 /** How often an address is asked within a round while it only says "not yet", and how far apart. */
-const KNOCKS_MAX = 10;
+const KNOCKS_MAX = 30;
 const KNOCK_PAUSE_MS = 100;
 
 /** What joining needs. */

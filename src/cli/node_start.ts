@@ -15,7 +15,9 @@ import { DenoFileSystem } from "../os/deno_file_system.ts";
 import { joinPath } from "../os/file_system.ts";
 import { NOBODY } from "../raft/types.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { FactTree } from "../http/database_port.ts";
 import type { LocalIdentity } from "../transport/peer_identity.ts";
+import type { PeerStatus } from "../transport/peer_status.ts";
 import { ClusterNode } from "./cluster_node.ts";
 import { crash } from "./crash.ts";
 import {
@@ -211,6 +213,7 @@ export class NodeStart {
     this.#services.attach(cluster);
     const { node, forwarding, view } = cluster;
     await service.attach({ node, stateMachine: data.stateMachine, forwarding, cluster: view });
+    service.setPeers(() => port.peers().map(peerFacts));
     if (cluster.hasPeers || config.cluster.join.length > 0) await port.open();
     else port.openOnKnock();
     node.start();
@@ -258,6 +261,24 @@ export class NodeStart {
     this.#port = port;
     return port;
   }
+}
+
+function peerFacts(peer: PeerStatus): FactTree {
+  return {
+    address: peer.address,
+    bulk_connected: peer.bulk.isConnected,
+    control_connected: peer.control.isConnected,
+    dropped_messages: peer.droppedMessages,
+    last_error: peer.lastError ?? "",
+    node_id: peer.nodeId,
+    queued_bytes: peer.control.queuedBytes + peer.bulk.queuedBytes,
+    received_bytes: peer.receivedBytes,
+    received_messages: { ...peer.receivedMessages },
+    round_trip_ms: peer.roundTripMs ?? null,
+    sent_bytes: peer.sentBytes,
+    sent_messages: { ...peer.sentMessages },
+    version: peer.version ?? "",
+  };
 }
 
 /** Who a node is, as its configuration says. */
