@@ -37,6 +37,9 @@ const INCOMING_NAME = "incoming";
 const PRIVATE_MODE = 0o700;
 const GENERATION_PATTERN = /^[1-9]\d{0,15}$/;
 
+/** What the system says when the disk has failed (EIO); the runtime gives the error no code. */
+const DISK_FAILED = /\(os error 5\)/;
+
 /** The file beside a live file in memory that says whose it is, once it is complete. */
 export const IDENTITY_NAME = "identity";
 
@@ -118,6 +121,10 @@ function syncFolder(path: string): void {
   const folder = openSync(path, "r");
   try {
     fsyncSync(folder);
+  } catch (error) {
+    // Nobody knows now what of it is on the disk (rule A3); a full disk is the caller's to judge.
+    if (!(error instanceof Error) || !DISK_FAILED.test(error.message)) throw error;
+    throw new FatalError(74, `Cannot sync ${path}: ${error.message}`, { cause: error });
   } finally {
     closeSync(folder);
   }
