@@ -6,7 +6,7 @@ import { CommandEncoder, stampCommand } from "../../src/command/command_encoder.
 import { FORMAT } from "../../src/command/request.ts";
 import type { Value } from "../../src/command/value.ts";
 import { Draw } from "./draw.ts";
-import { firstSchema, schemaChange } from "./schema.ts";
+import { firstSchema, planning, schemaChange } from "./schema.ts";
 import {
   change,
   control,
@@ -49,11 +49,15 @@ const KEY_SHARE = 0.12;
 /** Of entries with a key: sent again at once. */
 const AGAIN_SHARE = 0.3;
 const KEYS_COUNT = 400;
+/** Statements that were sent before, word by word, so that those kept by a replica are run again. */
+const REPEATED_SHARE = 0.1;
+const REPEATED_COUNT = 60;
 
 /** The entries of a seed, with `statementCount` statements or a few more. */
 export function generateLog(seed: number, statementCount: number): GeneratedEntry[] {
   const draw = new Draw(seed);
   const entries: GeneratedEntry[] = [];
+  const recent: GeneratedStatement[] = [];
   let nowMs = FIRST_MS;
   const add = (statements: readonly GeneratedStatement[], key?: string): void => {
     // Clocks of leaders go back now and then.
@@ -72,7 +76,7 @@ export function generateLog(seed: number, statementCount: number): GeneratedEntr
   };
   for (const sql of firstSchema(draw)) add([{ sql, ...draw.take() }]);
   for (let count = entries.length; count < statementCount;) {
-    const statements = drawEntry(draw);
+    const statements = drawEntry(draw, recent);
     const key = draw.happens(KEY_SHARE) ? `key${draw.below(KEYS_COUNT)}` : undefined;
     const isAgain = key !== undefined && draw.happens(AGAIN_SHARE);
     for (let times = isAgain ? 2 : 1; times > 0; times--) {
@@ -83,12 +87,17 @@ export function generateLog(seed: number, statementCount: number): GeneratedEntr
   return entries;
 }
 
-function drawEntry(draw: Draw): GeneratedStatement[] {
+/** The statements of an entry; they join the `recent` ones. */
+function drawEntry(draw: Draw, recent: GeneratedStatement[]): GeneratedStatement[] {
   if (draw.happens(VACUUM_SHARE)) return [{ sql: draw.mark("VACUUM", "VACUUM"), ...draw.take() }];
   const count = draw.happens(0.4) ? 1 : 1 + draw.below(STATEMENTS_MAX);
   return Array.from({ length: count }, () => {
+    if (recent.length > 0 && draw.happens(REPEATED_SHARE)) return draw.pick(recent);
     const sql = draw.happens(0.06) ? severalStatements(draw) : oneStatement(draw);
-    return { sql, ...draw.take() };
+    const statement = { sql, ...draw.take() };
+    if (recent.length < REPEATED_COUNT) recent.push(statement);
+    else recent[draw.below(REPEATED_COUNT)] = statement;
+    return statement;
   });
 }
 
@@ -106,6 +115,7 @@ function oneStatement(draw: Draw): string {
     [10, () => query(draw)],
     [14, () => virtual(draw)],
     [7, () => schemaChange(draw)],
+    [8, () => planning(draw)],
     [6, () => prune(draw)],
     [4, () => control(draw)],
     [3, () => pragma(draw)],

@@ -7,16 +7,21 @@
  *   --failures N   goes on until N seeds have failed
  *   --tries N      logs that are tried to shrink one, 2,000 unless told; 0 leaves it as it is
  *   --quiet        without the counters
+ *   --plant NAME   against a copy of the code with a planted bug, which it must catch; `all` for each
  */
 import { describeEntry, generateLog } from "./generated_log.ts";
 import type { Counts, Job } from "./job.ts";
 import { MANNERS } from "./manners.ts";
 import { type Failure, Replicas } from "./replicas.ts";
+import { trial } from "./plant.ts";
+import { PLANTED_BUGS } from "./planted_bugs.ts";
 import { shrink } from "./shrink.ts";
 
 /** Entries between two comparisons. */
 const COMPARE_EVERY = 1000;
 const PROGRESS_EVERY_MS = 60_000;
+/** Statements after which a planted bug counts as missed. */
+const PLANTED_STATEMENTS = 30_000;
 
 function print(text: string): void {
   const bytes = new TextEncoder().encode(`${text}\n`);
@@ -95,7 +100,31 @@ async function explain(
   });
 }
 
+/** Tries planted bugs. @returns how many were missed. */
+async function teeth(args: readonly string[], name: string): Promise<number> {
+  const bugs = PLANTED_BUGS.filter((bug) => name === "all" || bug.name === name);
+  if (bugs.length === 0) {
+    throw new RangeError(`--plant wants one of ${PLANTED_BUGS.map((bug) => bug.name).join(", ")}`);
+  }
+  const statementCount = numberAfter(args, "--statements", PLANTED_STATEMENTS);
+  const seed = numberAfter(args, "--seed", 1);
+  let missed = 0;
+  for (const bug of bugs) {
+    const more = name === "all" ? [] : ["--tries", String(numberAfter(args, "--tries", 200))];
+    const result = await trial(bug, { statementCount, seed, more });
+    if (result.outcome !== "caught") missed++;
+    const reason = name === "all" ? result.reason.split("\n")[0]?.slice(0, 110) : result.reason;
+    const word = result.outcome === "caught" ? "caught" : result.outcome.toUpperCase();
+    const count = String(result.statementCount).padStart(6);
+    print(`${word} ${count} statements  ${bug.name.padEnd(30)} ${reason}`);
+  }
+  print(`${bugs.length - missed} of ${bugs.length} planted bugs caught`);
+  return missed;
+}
+
 async function main(args: readonly string[]): Promise<number> {
+  const plantAt = args.indexOf("--plant");
+  if (plantAt >= 0) return await teeth(args, args[plantAt + 1] ?? "") === 0 ? 0 : 1;
   const statementCount = numberAfter(args, "--per-seed", 3000);
   const wanted = numberAfter(args, "--statements", statementCount);
   const failuresMax = numberAfter(args, "--failures", 1);

@@ -7,37 +7,65 @@ import { type Manner, MANNERS } from "./manners.ts";
 
 const MAIN = new URL("replica_process.ts", import.meta.url).pathname;
 
-/** One process; it takes one job after the other. */
+/** A job takes a second; whoever is at it for so long has lost itself. */
+const JOB_MS_MAX = 100_000;
+
+/** One process; it takes one job after the other. A new one takes its place when it ends. */
 class ReplicaProcess {
-  readonly #process: Deno.ChildProcess;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #reader: ReadableStreamDefaultReader<string>;
+  readonly #start: () => Deno.ChildProcess;
+  #process: Deno.ChildProcess;
+  #writer: WritableStreamDefaultWriter<Uint8Array>;
+  #reader: ReadableStreamDefaultReader<string>;
   #rest = "";
 
   constructor(number: number, manner: Manner) {
-    this.#process = new Deno.Command(Deno.execPath(), {
+    const command = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", "--no-lock", "--no-prompt", MAIN, String(number)],
       env: { ...manner.environment },
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
-    }).spawn();
+    });
+    this.#start = () => command.spawn();
+    this.#process = this.#start();
     this.#writer = this.#process.stdin.getWriter();
-    this.#reader = this.#process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    this.#reader = readerOf(this.#process);
   }
 
-  /** Runs a job. @throws {Error} when the process is gone. */
+  /** Runs a job. A process that dies of it, or does not end, has broken. */
   async run(job: Job): Promise<Report> {
-    await this.#writer.write(new TextEncoder().encode(`${JSON.stringify(job)}\n`));
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      this.#process.kill("SIGKILL");
+    }, JOB_MS_MAX);
+    try {
+      await this.#writer.write(new TextEncoder().encode(`${JSON.stringify(job)}\n`));
+      const line = await this.#line();
+      if (line !== undefined) return JSON.parse(line) as Report;
+    } finally {
+      clearTimeout(timer);
+    }
+    const status = await this.#process.status;
+    this.#rest = "";
+    this.#process = this.#start();
+    this.#writer = this.#process.stdin.getWriter();
+    this.#reader = readerOf(this.#process);
+    const error = isLate ? "it does not end" : `its process ended with ${status.code}`;
+    return { ...NOTHING, error };
+  }
+
+  /** The next line; undefined at the end. */
+  async #line(): Promise<string | undefined> {
     for (;;) {
       const end = this.#rest.indexOf("\n");
       if (end >= 0) {
         const line = this.#rest.slice(0, end);
         this.#rest = this.#rest.slice(end + 1);
-        return JSON.parse(line) as Report;
+        return line;
       }
       const { done, value } = await this.#reader.read();
-      if (done) throw new Error(`The process is gone while it runs seed ${job.seed}`);
+      if (done) return undefined;
       this.#rest += value;
     }
   }
@@ -46,6 +74,19 @@ class ReplicaProcess {
     await this.#writer.close();
     await this.#process.status;
   }
+}
+
+const NOTHING: Report = {
+  checkpoints: [],
+  faults: [],
+  entryCount: 0,
+  statementCount: 0,
+  counts: {},
+  deeds: [],
+};
+
+function readerOf(process: Deno.ChildProcess): ReadableStreamDefaultReader<string> {
+  return process.stdout.pipeThrough(new TextDecoderStream()).getReader();
 }
 
 /** What was found wrong with a job. */

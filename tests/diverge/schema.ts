@@ -4,7 +4,7 @@
  *
  *   t0 INTEGER PRIMARY KEY   t1 no key   t2 WITHOUT ROWID   t3 AUTOINCREMENT   t4 STRICT, CHECK, UNIQUE
  *   t5 generated columns, indexes on expressions   t6, t7 foreign keys   log what triggers write
- *   f5, fx, f4 full text   rt, ri R-Tree   gp geopoly   v0, v1 views
+ *   f5, fx, f4 full text   rt, ri R-Tree   gp geopoly   v0, v1 views   pl much in it, and many plans
  */
 import type { Draw } from "./draw.ts";
 import { expression, type Place } from "./expressions.ts";
@@ -112,6 +112,11 @@ function rest(draw: Draw): string[] {
     `CREATE TRIGGER iv INSTEAD OF INSERT ON v0 BEGIN INSERT INTO t0(a, b) VALUES(new.a, random()); END`,
     `CREATE TRIGGER tt AFTER INSERT ON t0 BEGIN
       INSERT INTO log(a, b, c) VALUES(new.id, random(), datetime('now','subsec','localtime')); END`,
+    "CREATE TABLE pl(a, b, c)",
+    `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300)
+      INSERT INTO pl SELECT i % ${2 + draw.below(5)}, i % ${2 + draw.below(60)}, i FROM n`,
+    "CREATE INDEX pa ON pl(a)",
+    "CREATE INDEX pb ON pl(b)",
     createIndex(draw),
     createIndex(draw),
     createTrigger(draw),
@@ -157,6 +162,30 @@ function createTrigger(draw: Draw): string {
     }],
   ]);
   return `CREATE TRIGGER ${name} ${time} ${event} ON ${table}${when} BEGIN ${action}; END`;
+}
+
+/** What makes the planner choose another index of `pl`, or asks it for a row without an order. */
+export function planning(draw: Draw): string {
+  draw.mark("planner");
+  const where = `a = ${draw.below(4)} AND b = ${draw.below(4)}`;
+  const modulus = 2 + draw.below(40);
+  const column = draw.pick(["a", "b"]);
+  return draw.choose([
+    [9, () => `INSERT INTO log(a, b) SELECT rowid, c FROM pl WHERE ${where} LIMIT 1`],
+    [3, () => `DELETE FROM pl WHERE c IN (SELECT c FROM pl WHERE ${where} LIMIT 1)`],
+    [3, () => `INSERT INTO pl SELECT a, b, random() FROM pl WHERE ${where} LIMIT 1`],
+    [2, () => `UPDATE pl SET ${column} = rowid % ${modulus}`],
+    [3, () => "ANALYZE pl"],
+    [5, () => {
+      const other = column === "a" ? "b" : "a";
+      const skew = `UPDATE pl SET ${column} = 1, ${other} = rowid`;
+      return `SAVEPOINT s; ${skew}; ANALYZE pl; ROLLBACK TO s; RELEASE s`;
+    }],
+    [1, () => "ALTER TABLE pl RENAME TO pm; ALTER TABLE pm RENAME TO pl"],
+    [1, () => "DROP INDEX IF EXISTS pa"],
+    [1, () => "CREATE INDEX IF NOT EXISTS pa ON pl(a)"],
+    [1, () => "CREATE INDEX IF NOT EXISTS pb ON pl(b)"],
+  ]);
 }
 
 /** A statement that changes the schema, or what the planner knows. */

@@ -145,6 +145,7 @@ export function query(draw: Draw): string {
     }],
     [4, () => `SELECT ${windowCall(draw, OF_TABLE)} FROM ${source} LIMIT 5`],
     [2, () => `SELECT ${list} UNION SELECT ${list} ORDER BY 1 LIMIT 3`],
+    [1, () => mathematics(draw)],
     [1, () => draw.mark("join", `SELECT x.b, y.c FROM t1 x JOIN ${source} y ON x.a = y.a LIMIT 5`)],
     [
       1,
@@ -171,6 +172,20 @@ export function query(draw: Draw): string {
         ),
     ],
   ]);
+}
+
+const CURVES = "acosh asin asinh atan atanh cos cosh exp ln log10 log2 sin sinh tan tanh".split(
+  " ",
+);
+
+/** Many values of one function: processors differ in few. */
+function mathematics(draw: Draw): string {
+  const name = draw.pick(CURVES);
+  draw.mark(name);
+  draw.mark("many values of a function");
+  const step = `${1 + draw.below(999)}.0 / ${1000 + draw.below(90_000)}`;
+  return `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 90)
+    INSERT INTO log(a) SELECT hex(group_concat(quote(${name}(i * ${step})))) FROM n`;
 }
 
 const WORDS = ["fox", "the", "quick", "apple", "a*", '"quick brown"', "fox OR apple", "(", "a:fox"];
@@ -201,6 +216,7 @@ export function virtual(draw: Draw): string {
     }],
     [2, () => fullText(draw, "f5", FTS5_CALLS)],
     [2, () => fullText(draw, "f4", FTS4_CALLS)],
+    [1, () => draw.mark("optimize()", "SELECT optimize(f4) FROM f4 WHERE f4 MATCH 'fox' LIMIT 2")],
     [1, () => "INSERT INTO log(a, b) SELECT term, doc FROM fv LIMIT 3"],
     [1, () => "INSERT INTO log(a, b) SELECT term, documents FROM fa LIMIT 3"],
     [
@@ -332,7 +348,6 @@ export function hostile(draw: Draw): string {
     "ATTACH ':memory:' AS x",
     "VACUUM INTO '/tmp/never'",
     "SELECT load_extension('x')",
-    "SELECT optimize(f4) FROM f4",
     "UPDATE sqlite_schema SET sql = 'x'",
     "UPDATE sqlite_stat1 SET stat = '1 1'",
     "INSERT INTO f5_data VALUES(1, x'00')",
