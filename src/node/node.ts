@@ -174,10 +174,13 @@ export class Node {
 
   /**
    * Resolves once a leader is known, at the latest after `timeoutMs`. A leader that is this node counts
-   * only when it is ready.
+   * only when it is ready, and not while it hands over (rule E5).
    */
   async untilLeader(timeoutMs: number): Promise<NodeId> {
-    const isKnown = (): boolean => this.leaderId !== NOBODY && (!this.isLeader || this.#ready);
+    const isKnown = (): boolean => {
+      if (!this.isLeader) return this.leaderId !== NOBODY;
+      return this.#ready && this.#loop.raft.state.transferee === NOBODY;
+    };
     if (isKnown() || this.#isStopping) return this.leaderId;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = this.#options.clock.startTimer(timeoutMs, resolve);
@@ -514,6 +517,8 @@ export class Node {
 
   #onTick(nowMs: number): void {
     this.#expireReads(nowMs);
+    // A hand-over that was given up is told by nothing else.
+    for (const waiter of this.#leaderWaiters) waiter();
     for (const observer of this.#observers) observer.onTick?.(nowMs);
   }
 

@@ -4,9 +4,11 @@
  */
 import { assert } from "../base/assert.ts";
 import { entryChainText } from "../base/entry_chain.ts";
+import { FatalError } from "../base/errors.ts";
 import type { LogIndex, Term } from "../base/ids.ts";
 import { encodeGenesis, type Genesis } from "../command/genesis.ts";
 import type { LogMarker } from "../node/ports.ts";
+import { SqliteError } from "../sqlite/errors.ts";
 import { findLibrary } from "../sqlite/loader.ts";
 import { createStateFile } from "./state_file.ts";
 import { prepareGeneration, syncGeneration } from "./state_folders.ts";
@@ -36,19 +38,26 @@ export function createInitialState(options: InitialStateOptions): Promise<LogMar
   const { configuration, members, foreignKeys, softLimitSteps } = genesis;
   const place = { dataDirectory, generation: FIRST_GENERATION };
   const { library } = findLibrary({ path: options.sqliteLibrary });
-  const record = createStateFile(library, {
-    path: prepareGeneration(place),
-    identity: {
-      clusterId: identity.clusterId,
-      configuration,
-      members,
-      genesis: encodeGenesis(genesis),
-    },
-    foreignKeys,
-    softLimitSteps,
-  });
+  const first = { clusterId: identity.clusterId, configuration, members };
+  const record = refusedByDisk(prepareGeneration(place), (path) =>
+    createStateFile(library, {
+      path,
+      identity: { ...first, genesis: encodeGenesis(genesis) },
+      foreignKeys,
+      softLimitSteps,
+    }));
   assert(record.appliedIndex === index && record.appliedTerm === term, "genesis is not at 1");
   syncGeneration(place);
   const entryChain = entryChainText(record.entryChain);
   return Promise.resolve({ index, term, entryChain, configuration, ...place });
+}
+
+/** What SQLite meets while it makes a fresh file is the disk's failure, but for want of room. */
+function refusedByDisk<Result>(path: string, make: (path: string) => Result): Result {
+  try {
+    return make(path);
+  } catch (error) {
+    if (!(error instanceof SqliteError) || error.class === "full") throw error;
+    throw new FatalError(74, `Cannot make state ${path}: ${error.message}`, { cause: error });
+  }
 }
