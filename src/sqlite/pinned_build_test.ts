@@ -8,6 +8,7 @@ import { ClockVfs } from "./clock_vfs.ts";
 import type { Connection } from "./connection.ts";
 import { SqliteError } from "./errors.ts";
 import { PATCHES, patchSource, recipeHash } from "./pinned_build.ts";
+import { hasDeferredForeignKeys } from "./settings.ts";
 import { openMemory, testLibrary, testLibraryLocation } from "./testing.ts";
 
 const ignore = testLibraryLocation().origin === "system";
@@ -93,6 +94,29 @@ testPinned(
     throws(() => db.exec("INSERT INTO t(b) VALUES (2)"), isRowidError, "sqlite_sequence remembers");
   },
 );
+
+testPinned("Patch deferred-keys: a negative count is shown, as COMMIT refuses it (rule A1)", () => {
+  using db = openMemory();
+  db.exec(`CREATE TABLE p(id INTEGER PRIMARY KEY);
+    CREATE TABLE c(p REFERENCES p DEFERRABLE INITIALLY DEFERRED);
+    INSERT INTO c VALUES(1); PRAGMA foreign_keys=ON;
+    BEGIN; INSERT INTO c VALUES(1); INSERT INTO p VALUES(1)`);
+  ok(hasDeferredForeignKeys(db));
+  throws(() => db.exec("COMMIT"), /FOREIGN KEY constraint failed/);
+});
+
+testPinned("Patch fts5-logarithm: bm25() is as it was, but for last bits (rule Q2)", () => {
+  using db = openMemory();
+  db.exec("CREATE VIRTUAL TABLE f USING fts5(a)");
+  for (let row = 1; row <= 40; row++) {
+    db.exec(`INSERT INTO f VALUES('${row % 13 === 0 ? "rare" : "common"} word${row}')`);
+  }
+  const [[rare] = []] = db.query("SELECT bm25(f) FROM f('rare') LIMIT 1");
+  const [[common] = []] = db.query("SELECT bm25(f) FROM f('common') LIMIT 1");
+  // One of 2 words, in documents of average length: the logarithm itself.
+  ok(Math.abs(Number(rare) + Math.log(37.5 / 3.5)) < 1e-14, String(rare));
+  ok(Math.abs(Number(common) + 1e-6) < 1e-14, String(common));
+});
 
 Deno.test("patchSource() refuses a source in which a site is missing or stands twice", () => {
   const source = PATCHES.map((patch) => patch.before).join("\n");

@@ -1,7 +1,8 @@
 /**
  * Functions that replace SQLite's own so that every replica computes the same (rules Q2 to Q4, A4b).
  *
- * Mathematics by V8, whose `Math` is software and does not ask the processor; searches in text with a
+ * Mathematics by V8 where its `Math` is software and does not ask the processor, else by arithmetic.ts;
+ * searches in text with a
  * bound on their work, because nothing can interrupt them; chance from the entry's seed; facts of the
  * connection or of the build replaced by errors. A function replaces the one of equal name and number
  * of arguments; all of them must work in DEFAULT, CHECK, triggers and views, hence innocuous (rule Q4).
@@ -15,6 +16,7 @@ import {
 } from "../sqlite/functions.ts";
 import { type BindValue, ValueType } from "../sqlite/values.ts";
 import { VALUE_BYTES_MAX } from "./limits.ts";
+import { hyperbolicTangent, power } from "./arithmetic.ts";
 import type { RandomSource } from "./random_source.ts";
 import { FUNCTION_RULES } from "./sql_policy.ts";
 import { instr, replace, trim } from "./text_search.ts";
@@ -39,7 +41,7 @@ const MATHEMATICS: Readonly<Record<string, (x: number) => number>> = {
   sin: Math.sin,
   sinh: Math.sinh,
   tan: Math.tan,
-  tanh: Math.tanh,
+  tanh: hyperbolicTangent,
 };
 
 /** Numbers of arguments of the refused functions. */
@@ -150,12 +152,6 @@ function real2(args: FunctionArguments, compute: (x: number, y: number) => numbe
   const x = number(args, 0);
   const y = number(args, 1);
   return x === undefined || y === undefined ? null : real(x, () => compute(x, y));
-}
-
-/** As C has it: 1 to any power, and -1 to an infinite one, is 1. */
-function power(x: number, y: number): number {
-  if (x === 1 || (x === -1 && !Number.isFinite(y) && !Number.isNaN(y))) return 1;
-  return Math.pow(x, y);
 }
 
 function logarithm(base: number, x: number): number {
