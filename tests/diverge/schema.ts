@@ -115,8 +115,8 @@ function rest(draw: Draw): string[] {
     "CREATE TABLE pl(a, b, c)",
     `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300)
       INSERT INTO pl SELECT i % ${2 + draw.below(5)}, i % ${2 + draw.below(60)}, i FROM n`,
-    "CREATE INDEX pa ON pl(a)",
-    "CREATE INDEX pb ON pl(b)",
+    "CREATE INDEX pa ON pl(a, c)",
+    "CREATE INDEX pb ON pl(b, c DESC)",
     createIndex(draw),
     createIndex(draw),
     createTrigger(draw),
@@ -183,8 +183,8 @@ export function planning(draw: Draw): string {
     }],
     [1, () => "ALTER TABLE pl RENAME TO pm; ALTER TABLE pm RENAME TO pl"],
     [1, () => "DROP INDEX IF EXISTS pa"],
-    [1, () => "CREATE INDEX IF NOT EXISTS pa ON pl(a)"],
-    [1, () => "CREATE INDEX IF NOT EXISTS pb ON pl(b)"],
+    [1, () => "CREATE INDEX IF NOT EXISTS pa ON pl(a, c)"],
+    [1, () => "CREATE INDEX IF NOT EXISTS pb ON pl(b, c DESC)"],
   ]);
 }
 
