@@ -135,3 +135,26 @@ Deno.test("EXPLAIN is not kept with the answer to a named write, as it depends o
   match(writer.run(["EXPLAIN SELECT 1"], { rows: true }), /"opcode"/);
   match(writer.run(["EXPLAIN SELECT 1"], { rows: true, retry }), /^\[\{"error":"cannot EXPLAIN/);
 });
+
+Deno.test("PRAGMA optimize makes no statistics, which would follow the connection's past (S18)", () => {
+  compareWithCopy(
+    [
+      "CREATE TABLE t(a)",
+      "CREATE INDEX i ON t(a)",
+      "INSERT INTO t VALUES(1)",
+      "ANALYZE",
+      "INSERT INTO t WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 999) SELECT i FROM n",
+      "SELECT * FROM t WHERE a = 1",
+    ],
+    ["PRAGMA optimize", "PRAGMA main.optimize(0x10002)"],
+    (writer) => strictEqual(writer.rows("SELECT stat FROM sqlite_stat1"), '[["1 1"]]'),
+  );
+});
+
+Deno.test("PRAGMA table_list, which knows only virtual tables that were used, cannot be stored (S27)", () => {
+  using folder = new TemporaryFolder();
+  using writer = new TestWriter(folder.file("db.sqlite"));
+  writer.run(["CREATE TABLE t(a)", "CREATE VIRTUAL TABLE f USING fts5(a)"]);
+  match(writer.run(["INSERT INTO t SELECT ncol FROM pragma_table_list"]), /prohibited/);
+  match(writer.run(["PRAGMA table_list"], { rows: true }), /not authorized/);
+});

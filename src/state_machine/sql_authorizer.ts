@@ -145,6 +145,8 @@ export class SqlAuthorizer {
         return value === undefined ? "allow" : "deny";
       case "ignore":
         return value === undefined ? "allow" : "ignore";
+      case "skip":
+        return "ignore";
       case "refuse":
         return "deny";
     }

@@ -15,9 +15,10 @@ export type FunctionRule = "allow" | "freeze" | "local" | "refuse";
 
 /**
  * What a pragma may do on one kind of connection: `any` with or without a value; `get` without one
- * only; `ignore` it, as it would only tune this connection; `refuse`.
+ * only; `ignore` its value, as it would only tune this connection; `skip` it, as it would act even
+ * without one; `refuse`.
  */
-export type PragmaRule = "any" | "get" | "ignore" | "refuse";
+export type PragmaRule = "any" | "get" | "ignore" | "skip" | "refuse";
 
 /** The rules for a pragma in writes and in reads. */
 export interface PragmaRules {
@@ -72,8 +73,10 @@ export const FUNCTION_RULES: ReadonlyMap<string, FunctionRule> = new Map([
 
 /** Facts about the schema and the content: the same everywhere. */
 const SCHEMA_PRAGMAS = `collation_list foreign_key_check foreign_key_list index_info index_list
-  index_xinfo integrity_check quick_check table_info table_list table_xinfo application_id
-  user_version`;
+  index_xinfo integrity_check quick_check table_info table_xinfo application_id user_version`;
+
+/** Says of virtual tables how many columns they have if this connection has used them, else 0. */
+const HALF_KNOWN_PRAGMAS = "table_list";
 
 /** The same everywhere, and not to be changed. */
 const FIXED_PRAGMAS = "auto_vacuum encoding journal_mode";
@@ -88,8 +91,11 @@ const LOCAL_PRAGMAS = `compile_options data_version database_list freelist_count
 /** What only tunes the connection it is sent on: rqlite's users send these, and nothing depends on them. */
 const TUNING_PRAGMAS = `analysis_limit automatic_index busy_timeout cache_size cache_spill
   cell_size_check checkpoint_fullfsync default_cache_size fullfsync hard_heap_limit
-  incremental_vacuum journal_size_limit locking_mode mmap_size optimize page_size read_uncommitted
-  secure_delete shrink_memory soft_heap_limit temp_store threads`;
+  journal_size_limit locking_mode mmap_size page_size read_uncommitted secure_delete soft_heap_limit
+  temp_store threads`;
+
+/** Housekeeping without a value: optimize() makes statistics by what this connection has done before. */
+const ACTING_PRAGMAS = "incremental_vacuum optimize shrink_memory";
 
 /** What would change the meaning of later statements, of anybody's, or of the schema. */
 const REFUSED_PRAGMAS = `case_sensitive_like count_changes empty_result_callbacks full_column_names
@@ -104,6 +110,8 @@ export const PRAGMA_RULES: ReadonlyMap<string, PragmaRules> = new Map<string, Pr
   ...words(SETTING_PRAGMAS, { write: "any", read: "ignore" } as const),
   ...words(LOCAL_PRAGMAS, { write: "refuse", read: "get" } as const),
   ...words(TUNING_PRAGMAS, { write: "ignore", read: "ignore" } as const),
+  ...words(HALF_KNOWN_PRAGMAS, { write: "refuse", read: "any" } as const),
+  ...words(ACTING_PRAGMAS, { write: "skip", read: "skip" } as const),
   ...words(REFUSED_PRAGMAS, { write: "refuse", read: "refuse" } as const),
 ]);
 
