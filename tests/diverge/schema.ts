@@ -97,6 +97,7 @@ function virtualTables(draw: Draw): string[] {
     "CREATE VIRTUAL TABLE ri USING rtree_i32(id, x0, x1)",
     "CREATE VIRTUAL TABLE gp USING geopoly(a, b)",
     "CREATE VIRTUAL TABLE fv USING fts5vocab('f5', 'row')",
+    "CREATE VIRTUAL TABLE tk USING fts3tokenize('porter')",
     "CREATE VIRTUAL TABLE fa USING fts4aux('f4')",
   ];
 }

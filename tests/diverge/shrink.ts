@@ -18,7 +18,7 @@ export interface Shrunk {
 export async function shrink(
   job: Job,
   failure: Failure,
-  options: { readonly replicas: Replicas; readonly triesMax: number },
+  options: { readonly replicas: Pick<Replicas, "run">; readonly triesMax: number },
 ): Promise<Shrunk> {
   let latest = failure;
   let triesCount = 0;

@@ -219,6 +219,7 @@ export function virtual(draw: Draw): string {
     [1, () => draw.mark("optimize()", "SELECT optimize(f4) FROM f4 WHERE f4 MATCH 'fox' LIMIT 2")],
     [1, () => "INSERT INTO log(a, b) SELECT term, doc FROM fv LIMIT 3"],
     [1, () => "INSERT INTO log(a, b) SELECT term, documents FROM fa LIMIT 3"],
+    [1, () => `INSERT INTO log(a, b) SELECT token, position FROM tk WHERE input = ${text()}`],
     [
       4,
       () =>
