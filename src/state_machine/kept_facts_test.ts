@@ -7,7 +7,7 @@ import { FORMAT } from "../command/request.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
 import { INTERNAL_FUNCTIONS } from "./sql_policy.ts";
 import { copyState } from "./state_file.ts";
-import { contentOf, TestWriter } from "./testing.ts";
+import { contentOf, entry, TestWriter } from "./testing.ts";
 
 /** Runs the same on a writer and on one that goes on from a copy of its state, and compares them. */
 function compareWithCopy(
@@ -157,4 +157,31 @@ Deno.test("PRAGMA table_list, which knows only virtual tables that were used, ca
   writer.run(["CREATE TABLE t(a)", "CREATE VIRTUAL TABLE f USING fts5(a)"]);
   match(writer.run(["INSERT INTO t SELECT ncol FROM pragma_table_list"]), /prohibited/);
   match(writer.run(["PRAGMA table_list"], { rows: true }), /not authorized/);
+});
+
+Deno.test("Statistics that were rolled back steer no plan, whatever else is in the batch (Q5, A1)", () => {
+  const pick = "INSERT INTO log SELECT c FROM t WHERE a = 1 AND b = 0 LIMIT 1";
+  const analyze = "SAVEPOINT s; UPDATE t SET b = 1, a = rowid; ANALYZE t; ROLLBACK TO s; RELEASE s";
+  const log = [
+    [
+      "CREATE TABLE log(c)",
+      "CREATE TABLE t(a, b, c)",
+      `WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300)
+        INSERT INTO t SELECT i % 4, i % 21, i FROM n`,
+      "CREATE INDEX ta ON t(a, c)",
+      "CREATE INDEX tb ON t(b, c DESC)",
+      "ANALYZE t",
+    ],
+    ["CREATE TABLE unrelated(a)"],
+    [analyze, pick],
+  ].map((statements, at) => entry(at + 2, statements));
+  using folder = new TemporaryFolder();
+  const contents = [1, 2, 3].map((batch) => {
+    const path = folder.file(`${batch}`);
+    using writer = new TestWriter(path);
+    for (let at = 0; at < log.length; at += batch) writer.apply(log.slice(at, at + batch));
+    return contentOf(path);
+  });
+  strictEqual(contents[1], contents[0]);
+  strictEqual(contents[2], contents[0]);
 });

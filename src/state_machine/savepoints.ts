@@ -35,9 +35,13 @@ export class Savepoints {
     this.#run(`RELEASE dust_${name}`);
   }
 
-  /** Undoes what happened since; it stays open. */
+  /**
+   * Undoes what happened since; it stays open. What SQLite has in memory of the schema it forgets only
+   * if the transaction has changed that, also in another entry of the batch: hence always (rule Q5).
+   */
   undo(name: string): void {
     this.#run(`ROLLBACK TO dust_${name}`);
+    if (this.#session.schemaTouched) this.#session.reloadSchema();
   }
 
   /** Undoes what happened since, and closes it. */

@@ -9,6 +9,7 @@
 import { assert } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
 import type { Connection } from "../sqlite/connection.ts";
+import { SqliteError } from "../sqlite/errors.ts";
 import { SqlText } from "../sqlite/sql_text.ts";
 import type { Statement } from "../sqlite/statement.ts";
 import type { BindValue, ReadValue } from "../sqlite/values.ts";
@@ -135,6 +136,25 @@ export class SqlSession {
     } finally {
       this.authorizer.isTrusted = false;
     }
+  }
+
+  /**
+   * Rule Q5. A rolled-back CREATE is what makes SQLite forget the schema and its statistics; the name
+   * is one that no client has, found by trying.
+   */
+  reloadSchema(): void {
+    this.trusted(() => {
+      this.connection.exec("SAVEPOINT dust_reset");
+      for (let attempt = 0;; attempt++) {
+        try {
+          this.connection.exec(`CREATE TABLE dust_reset_${attempt}(x)`);
+          break;
+        } catch (error) {
+          if (!(error instanceof SqliteError) || error.class !== "result") throw error;
+        }
+      }
+      this.connection.exec("ROLLBACK TO dust_reset; RELEASE dust_reset");
+    });
   }
 
   /** The facts about a statement that a script gave. */

@@ -171,29 +171,10 @@ export class Writer implements Disposable {
         this.#timeMs = nowMs;
         this.#random.seed(seed[0], seed[1]);
       },
-      reloadSchema: () => this.#reloadSchema(),
+      reloadSchema: () => this.#session.reloadSchema(),
       vacuum: (sql) => this.#vacuum(sql),
       pause: () => this.#sleepMs(BUSY_PAUSE_MS),
     };
-  }
-
-  /**
-   * Rule Q5. A rolled-back CREATE is what makes SQLite forget the schema and its statistics; the name
-   * is one that no client has, found by trying.
-   */
-  #reloadSchema(): void {
-    this.#session.trusted(() => {
-      this.connection.exec("SAVEPOINT dust_reset");
-      for (let attempt = 0;; attempt++) {
-        try {
-          this.connection.exec(`CREATE TABLE dust_reset_${attempt}(x)`);
-          break;
-        } catch (error) {
-          if (!(error instanceof SqliteError) || error.class !== "result") throw error;
-        }
-      }
-      this.connection.exec("ROLLBACK TO dust_reset; RELEASE dust_reset");
-    });
   }
 
   #vacuum(sql: string): string | undefined {
