@@ -7,7 +7,7 @@ import { ok, strictEqual } from "node:assert/strict";
 import { bodyCases, ENDLESS_CASES, sendBody } from "./limits/bodies.ts";
 import { ENDLESS, execute, post, query } from "./limits/client.ts";
 import { connectionsProblem, holdConnections } from "./limits/idle_connections.ts";
-import { measureCpuShare, MIB, waitUntil } from "./limits/process_figures.ts";
+import { measureCpuShare, MIB, readFigures, waitUntil } from "./limits/process_figures.ts";
 import { RawClient } from "./limits/raw_client.ts";
 import { startNode, type TestNode } from "./process.ts";
 
@@ -88,6 +88,9 @@ Deno.test("large, deep, many and endless: answered or refused, while others are 
   }
 });
 
+/** How many files the nodes may open that are to run out of them. */
+const FILES_MAX = 200;
+
 const problem = connectionsProblem(CONNECTIONS);
 const suffix = problem === undefined ? "" : ` (skipped: ${problem})`;
 
@@ -129,7 +132,7 @@ Deno.test("headers and bodies that drip hold up nobody", async () => {
 });
 
 Deno.test("a node that runs out of files lets its connections go, and serves again", async () => {
-  await using node = await startNode({ openFilesMax: 200 });
+  await using node = await startNode({ openFilesMax: FILES_MAX });
   const clients: RawClient[] = [];
   for (let count = 0; count < 300; count++) {
     try {
@@ -137,7 +140,8 @@ Deno.test("a node that runs out of files lets its connections go, and serves aga
     } catch (error) {
       // For a moment nobody listens, and who waits to be accepted is let go with the rest.
       const isLetGo = error instanceof Deno.errors.ConnectionRefused ||
-        error instanceof Deno.errors.ConnectionReset;
+        error instanceof Deno.errors.ConnectionReset ||
+        error instanceof Deno.errors.NotConnected;
       if (!isLetGo) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
@@ -151,8 +155,26 @@ Deno.test("a node that runs out of files lets its connections go, and serves aga
       complaint = error;
       return false;
     }
-  }, { what: () => `the node serves again: ${complaint}`, withinMs: 10_000 });
+  }, { what: () => `the node serves again: ${complaint}\n${node.log()}`, withinMs: 10_000 });
   await execute(node.url, ["CREATE TABLE t(x)", "INSERT INTO t VALUES(randomblob(1000000))"]);
   ok((await query(node.url, ["SELECT count(*) FROM t"])).includes("[[1]]"));
   for (const client of clients) client.close();
+});
+
+Deno.test("threads start although connections have taken all files but a few (P11)", async () => {
+  for (const free of [2, 6, 10]) {
+    await using node = await startNode({ openFilesMax: FILES_MAX });
+    const clients: RawClient[] = [];
+    while (readFigures(node.pid).openFiles < FILES_MAX - free && clients.length < FILES_MAX) {
+      clients.push(await RawClient.open(node.httpAddress));
+      // Until it is accepted.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    // The first query of all starts a thread, and so does each that finds the others busy; where the
+    // connection itself is one too many, it may be let go.
+    await Promise.allSettled([1, 2, 3].map((value) => query(node.url, [`SELECT ${value}`])));
+    const answer = await query(node.url, ["SELECT 1"]);
+    ok(answer.includes("[[1]]"), `${free} files left: ${answer}`);
+    for (const client of clients) client.close();
+  }
 });

@@ -10,6 +10,7 @@ import { FatalError, OperatingError } from "../base/errors.ts";
 import type { BodyText, QueryRequest, RequestBody } from "../command/request.ts";
 import type { QueryOutcome } from "../node/ports.ts";
 import type { Clock, Timer } from "../os/clock.ts";
+import type { FileReserve } from "../os/deno_file_reserve.ts";
 import {
   QUERIES_WAITING_MAX,
   QUERY_BATCH_CHARACTERS_MAX,
@@ -33,6 +34,8 @@ export interface ReaderPoolOptions {
   /** Threads in normal times, at least 1. */
   readonly readers: number;
   readonly clock: Clock;
+  /** What a thread needs while it starts. */
+  readonly files: FileReserve;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -196,10 +199,10 @@ export class ReaderPool {
   }
 
   #startThread(): ReaderThread {
-    const thread: ReaderThread = new ReaderThread(this.#options.setup, {
-      onReply: (reply) => this.#onReply(thread, reply),
-      onFatal: this.#options.onFatal,
-    });
+    const { setup, files, onFatal } = this.#options;
+    const listener = { onReply: (reply: ReaderReply) => this.#onReply(thread, reply), onFatal };
+    const start = (): ReaderThread => new ReaderThread(setup, listener);
+    const thread = files.lend(start, ({ opened }) => opened);
     this.#threads.push(thread);
     return thread;
   }

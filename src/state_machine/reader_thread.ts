@@ -32,6 +32,7 @@ export class ReaderThread {
   readonly #cells: Int32Array<SharedArrayBuffer>;
   /** Of its connection; undefined before it is open and from the moment that it is to close. */
   #address: bigint | undefined;
+  readonly #opened = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
 
   constructor(
@@ -49,7 +50,10 @@ export class ReaderThread {
       name: "dust-reader",
     });
     this.#worker.onmessage = ({ data }: MessageEvent<ReaderReply>) => {
-      if (data.kind === "opened") this.#address = data.address;
+      if (data.kind === "opened") {
+        this.#address = data.address;
+        this.#opened.resolve();
+      }
       if (data.kind === "closed") this.#closed.resolve();
       listener.onReply(data);
     };
@@ -59,6 +63,11 @@ export class ReaderThread {
     };
     const { location: library, path, foreignKeys, gate } = setup;
     this.#post({ kind: "open", library, path, foreignKeys, cells, gate });
+  }
+
+  /** Resolves once it is ready for queries. */
+  get opened(): Promise<void> {
+    return this.#opened.promise;
   }
 
   /** Ticket of the query that it runs now, 0 for none. */

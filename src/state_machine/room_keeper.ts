@@ -11,6 +11,8 @@ import { BALLAST_BYTES, FREE_BYTES_MIN, FREE_SHARE_MIN } from "./limits.ts";
 const LOOK_MS = 250;
 /** Below so many times the room at which writes are refused, every look counts. */
 const SCARCE_FACTOR = 4;
+/** And below so much: writes may use it up between two looks, however small a share of the disk it is. */
+const SCARCE_BYTES = 512 * 1024 * 1024;
 const CHUNK_BYTES = 1024 * 1024;
 const BALLAST_NAME = "ballast";
 
@@ -54,7 +56,7 @@ export class RoomKeeper {
     const freeMin = this.#wantsBallast
       ? FREE_BYTES_MIN
       : Math.min(FREE_BYTES_MIN, totalBytes * FREE_SHARE_MIN);
-    this.#isScarce = free < SCARCE_FACTOR * freeMin;
+    this.#isScarce = free < Math.max(SCARCE_FACTOR * freeMin, SCARCE_BYTES);
     this.#hasRoom = free >= freeMin + (this.#wantsBallast ? 0 : this.#walBytes());
     if (free >= FREE_BYTES_MIN + BALLAST_BYTES) this.#takeBallast();
     return this.#hasRoom;

@@ -42,7 +42,7 @@ class Kept implements Disposable {
 
 Deno.test("RoomKeeper refuses writes below its limit and accepts them above, without being asked", () => {
   using kept = new Kept({ isRam: false });
-  kept.free = 10 * FREE_BYTES_MIN;
+  kept.free = 100 * FREE_BYTES_MIN;
   ok(kept.look());
   kept.free = FREE_BYTES_MIN - 1;
   ok(kept.keeper.hasRoom(), "it does not look at each call");
@@ -63,6 +63,15 @@ Deno.test("RoomKeeper leaves a share of a small file system, not all that a larg
   ok(kept.look());
   kept.free -= 1;
   ok(!kept.look());
+});
+
+Deno.test("RoomKeeper looks at each call where writes can use up the room between two looks", () => {
+  using kept = new Kept({ isRam: false });
+  kept.total = 32 * 1024 * 1024;
+  kept.free = 31 * 1024 * 1024;
+  ok(kept.look());
+  kept.free = 1024 * 1024;
+  ok(!kept.keeper.hasRoom());
 });
 
 Deno.test("RoomKeeper leaves a checkpoint its room on a disk", () => {

@@ -21,11 +21,12 @@ import type {
 } from "../node/ports.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { FolderHold } from "../os/deno_folder_hold.ts";
+import { FileReserve } from "../os/deno_file_reserve.ts";
 import type { Library } from "../sqlite/library.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
 import { packBatch, packLargeEntry } from "./apply_batch.ts";
 import { type CopiedState, copyOnThread } from "./copy_thread.ts";
-import type { CopyTarget } from "./copy_worker.ts";
+import type { CopyRequest, CopyTarget } from "./copy_worker.ts";
 import { ROOM_LOOK_MS } from "./limits.ts";
 import { EntryWatch, Watchdog } from "./entry_watch.ts";
 import { ReadGate } from "./read_gate.ts";
@@ -99,6 +100,7 @@ export class StateMachine implements StateMachinePort {
   #switching: Promise<void> | undefined;
   /** The copies that are being made of the live file. */
   readonly #copying = new Set<Promise<unknown>>();
+  readonly #files: FileReserve;
   /** The entry from which an earlier process did not come back, until it is voided; 0 for none (rule A4b). */
   #stuckIndex = 0;
   #parkedTimeoutMs = 0;
@@ -109,8 +111,9 @@ export class StateMachine implements StateMachinePort {
   #isClosed = false;
 
   /** Use `StateMachine.start`. */
-  constructor(options: StateMachineOptions, parts: Threads) {
+  constructor(options: StateMachineOptions & { readonly files: FileReserve }, parts: Threads) {
     this.#options = options;
+    this.#files = options.files;
     this.#live = options.live;
     this.#writer = parts.writer;
     this.#pool = parts.pool;
@@ -126,8 +129,10 @@ export class StateMachine implements StateMachinePort {
 
   /** Starts the threads on a live file. */
   static async start(options: StateMachineOptions): Promise<StateMachine> {
-    const { live, writer = startWriterWorker() } = options;
-    const machine = new StateMachine(options, await startThreads({ ...options, writer }));
+    const { live, clock, writer = startWriterWorker() } = options;
+    const files = new FileReserve(clock);
+    const parts = await startThreads({ ...options, writer, files });
+    const machine = new StateMachine({ ...options, files }, parts);
     // On a full disk the node starts all the same: it can be read.
     if (live.mode === "disk") await machine.#maybeSync();
     return machine;
@@ -268,7 +273,7 @@ export class StateMachine implements StateMachinePort {
     const { dataDirectory, location: library } = this.#live;
     const place = { dataDirectory, generation: ++this.#lastGeneration };
     const from = adoptFile(path, place);
-    const staged = await copyOnThread({ library, from, to: "nowhere", ...place });
+    const staged = await this.#onThread({ library, from, to: "nowhere", ...place });
     return { ...appliedState(staged, staged), generation: place.generation };
   }
 
@@ -290,11 +295,10 @@ export class StateMachine implements StateMachinePort {
       ? generationPath({ dataDirectory, generation })
       : this.#live.path;
     this.#live = { ...this.#live, path, generation };
-    const { writer, pool, state } = await startThreads({
-      ...this.#options,
-      live: this.#live,
-      writer: startWriterWorker(),
-    });
+    const files = this.#files;
+    const start = (): Promise<Threads> =>
+      startThreads({ ...this.#options, live: this.#live, writer: startWriterWorker(), files });
+    const { writer, pool, state } = await files.lend(start, (started) => started);
     this.#writer = writer;
     this.#pool = pool;
     this.#generation = generation;
@@ -309,13 +313,17 @@ export class StateMachine implements StateMachinePort {
   async #copy(target: CopyTarget): Promise<CopiedState> {
     await this.#switching;
     const { location: library, path: from } = this.#live;
-    const copy = copyOnThread({ library, from, ...target });
+    const copy = this.#onThread({ library, from, ...target });
     this.#copying.add(copy);
     try {
       return await copy;
     } finally {
       this.#copying.delete(copy);
     }
+  }
+
+  #onThread(request: CopyRequest): Promise<CopiedState> {
+    return this.#files.lend(() => copyOnThread(request), (copy) => copy);
   }
 
   releaseGenerations(generation: number): Promise<void> {
@@ -374,6 +382,7 @@ export class StateMachine implements StateMachinePort {
   #endWatch(): void {
     this.#isClosed = true;
     this.#roomTimer?.cancel();
+    this.#files[Symbol.dispose]();
   }
 
   /** @returns false when the disk is full. */
@@ -409,13 +418,13 @@ interface Threads {
 }
 
 async function startThreads(
-  options: StateMachineOptions & { readonly writer: Worker },
+  options: StateMachineOptions & { readonly writer: Worker; readonly files: FileReserve },
 ): Promise<Threads> {
-  const { live, readers, clock, onFatal } = options;
+  const { live, readers, clock, files, onFatal } = options;
   const { library, location, path, foreignKeys, isRam } = live;
   const gate = ReadGate.allocate();
   const setup = { library, location, path, foreignKeys, gate };
-  const pool = new ReaderPool({ setup, readers, clock, onFatal });
+  const pool = new ReaderPool({ setup, readers, clock, files, onFatal });
   const { dataDirectory } = live;
   const watch = EntryWatch.allocate();
   const onStuck = (index: number): void => {

@@ -60,8 +60,9 @@ function judge(
   output: { readonly code: number; readonly text: string; readonly errors: string },
 ): TrialOutcome {
   const { code, text, errors } = output;
-  const done = /^\d+ seeds, (\d+) statements .* (\d+) divergences$/m.exec(text);
-  if (done === null) {
+  // The last line; those before it tell how far it has come.
+  const done = [...text.matchAll(/^\d+ seeds, (\d+) statements .* (\d+) divergences$/gm)].at(-1);
+  if (done === undefined) {
     const reason = errors.trim().split("\n").slice(-3).join(" ");
     return { outcome: "broken", statementCount: 0, reason };
   }

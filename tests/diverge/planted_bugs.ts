@@ -74,6 +74,11 @@ const LEAKS: readonly PlantedBug[] = [
     find: "      session.schemaTouched = false;\n      this.#host.reloadSchema();\n",
     replace: "      session.schemaTouched = false;\n",
   }),
+  bug("statistics_survive_rollback", "plans do not follow a replica's past (rule Q5)", {
+    in: "src/state_machine/savepoints.ts",
+    find: "    if (this.#session.schemaTouched) this.#session.reloadSchema();\n",
+    replace: "",
+  }),
   bug("foreign_keys_of_the_node", "settings are replicated (fault S25)", {
     in: WRITER,
     find: "    setSwitches(this.connection, { foreignKeys: record.foreignKeys });\n",
