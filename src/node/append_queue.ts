@@ -126,10 +126,12 @@ export class AppendQueue {
     return works;
   }
 
-  #run(task: Promise<void>): void {
+  /** Idle before it tells of what became durable: whoever has waited for that may have more. */
+  #run(task: Promise<readonly AppendWork[] | void>): void {
     this.#busy = true;
-    const done = task.then(() => {
+    const done = task.then((durable) => {
       this.#busy = false;
+      for (const work of durable ?? []) work.onDurable();
       this.#next();
     });
     runInBackground(done, this.#onFatal);
@@ -153,28 +155,30 @@ export class AppendQueue {
     this.#run(this.#sync(works, entries));
   }
 
-  #sync(works: readonly AppendWork[], entries: readonly LogEntry[]): Promise<void> {
+  #sync(
+    works: readonly AppendWork[],
+    entries: readonly LogEntry[],
+  ): Promise<readonly AppendWork[]> {
     this.#diskFull = false;
     this.#waiting.splice(0, works.length);
     this.#tail.add(entries);
     this.#syncCount += 1;
-    return this.#log.sync().then(() => {
-      for (const work of works) work.onDurable();
-    });
+    return this.#log.sync().then(() => works);
   }
 
   async #syncLarge(
     appended: Promise<void>,
     works: readonly AppendWork[],
     entries: readonly LogEntry[],
-  ): Promise<void> {
+  ): Promise<readonly AppendWork[]> {
     try {
       await appended;
     } catch (error) {
       if (!isDiskFull(error)) throw error;
-      return await this.#retryLater();
+      await this.#retryLater();
+      return [];
     }
-    await this.#sync(works, entries);
+    return await this.#sync(works, entries);
   }
 
   /** Nothing was written. The same entries go again: they may be promised to nobody, but they are proposed. */

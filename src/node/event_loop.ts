@@ -44,6 +44,7 @@ import type {
 } from "../raft/types.ts";
 import { AppendQueue } from "./append_queue.ts";
 import { ApplyQueue, type Parked } from "./apply_queue.ts";
+import { ChangeGate } from "./change_gate.ts";
 import { EntryTail } from "./entry_tail.ts";
 import { LogView } from "./log_view.ts";
 import type {
@@ -107,6 +108,7 @@ export interface EventLoopListener {
 /** See the file's header. */
 export class EventLoop {
   readonly #raft: Raft;
+  readonly #changeGate: ChangeGate;
   readonly #log: LogPort;
   readonly #stateMachine: StateMachinePort;
   readonly #view: LogView;
@@ -165,6 +167,7 @@ export class EventLoop {
       random: () => this.#entropy.below(TWO_TO_32) / TWO_TO_32,
       trace: undefined,
     });
+    this.#changeGate = new ChangeGate(this.#raft);
   }
 
   /** The engine's state, for status pages and assertions. Do not step it. */
@@ -226,10 +229,8 @@ export class EventLoop {
 
   /** Proposes a change of the members; `proposal` waits for it, and its payload is not looked at. */
   proposeChange(change: ConfChange, proposal: Proposal): void {
-    const outcome = this.#raft.proposeConfChange(change);
+    this.#changeGate.add(change, proposal);
     this.#scheduleTurn();
-    if (outcome.kind === "taken") this.proposals.place(outcome.index, proposal);
-    else proposal.reject(changeRefusal(outcome.kind === "refused" ? outcome.reason : "not_leader"));
   }
 
   /** Hands leadership over to a voter; see the engine. */
@@ -312,6 +313,7 @@ export class EventLoop {
     this.#inbox = [];
     for (const message of inbox) this.#raft.step(message);
     if (this.#tickDue) this.#tick();
+    this.#changeGate.proposeWaiting(this.proposals);
     this.#proposeQueued();
     while (this.#raft.hasReady()) this.#handle(this.#raft.ready());
     this.#fetchWanted();
@@ -322,6 +324,7 @@ export class EventLoop {
     this.#raft.tick();
     const nowMs = this.#clock.monotonicMs();
     this.proposals.expire(nowMs);
+    this.#changeGate.expire(nowMs);
     if (this.appendQueue.isDiskFull || this.applyQueue.isDiskFull) {
       this.proposals.refuseQueued(
         new OperatingError("disk_full", "Cannot accept write: the disk is full"),
@@ -333,6 +336,7 @@ export class EventLoop {
 
   #proposeQueued(): void {
     if (!this.proposals.hasQueued || this.#isBetterLater()) return;
+    if (this.#changeGate.isClosed && !this.proposals.hasUrgent) return;
     const batch = this.proposals.takeQueued(APPEND_BATCH_BYTES_MAX);
     this.#stamp(batch);
     const outcome = this.#raft.propose(
@@ -448,6 +452,7 @@ export class EventLoop {
     this.#softState = state;
     if (!wasLeader) this.quorum.reset();
     if (wasLeader && state.role !== "leader") {
+      this.#changeGate.abandon();
       this.proposals.abandon({
         refused: new OperatingError("not_leader", "leader not found"),
         unknown: "leadership lost while committing log",
@@ -566,25 +571,6 @@ function payloadOf(entry: Entry): Uint8Array {
 
 function toLogEntry(entry: Entry): LogEntry {
   return { index: entry.index, term: entry.term, kind: entry.kind, payload: payloadOf(entry) };
-}
-
-function changeRefusal(reason: RefusalReason): OperatingError {
-  switch (reason) {
-    case "no_leader":
-    case "not_leader":
-    case "not_member":
-    case "transferring":
-      return new OperatingError("not_leader", "leader not found");
-    case "change_pending":
-    case "joint":
-    case "uncommitted_limit":
-      return new OperatingError(
-        "overloaded",
-        "Cannot change members: another change is on its way",
-      );
-    default:
-      return new OperatingError("conflict", `Cannot change members: ${reason}`);
-  }
 }
 
 function refusal(reason: RefusalReason): OperatingError {

@@ -330,6 +330,29 @@ Deno.test("Node gets its verdict through although as many writes wait as may (A4
   deepStrictEqual([stateMachine.verdicts, fate], [["run 3"], ["done"]]);
 });
 
+Deno.test("Node proposes a change of the members behind nothing that may wait for a verdict (A4, D2)", async () => {
+  const { node, log, stateMachine } = await startReady();
+  stateMachine.parks.add(3);
+  stateMachine.hold();
+  const first = fateOf(node.write(writePayload(), 0));
+  await settle();
+  const change = { form: "joint", transition: "auto", context: new Uint8Array() } as const;
+  const same = { type: "add_voter", nodeId: nodeId(1) } as const;
+  const changed = fateOf(node.changeMembers({ ...change, changes: [same] }));
+  await rejects(node.changeMembers({ ...change, changes: [same] }), { code: "overloaded" });
+  const second = fateOf(node.write(writePayload(), 0));
+  await settle();
+  strictEqual(log.lastIndex, 3, "the change or the write behind it is in the log");
+  stateMachine.release();
+  await settle();
+  deepStrictEqual([first, changed, second], [["done"], ["done"], ["done"]]);
+  deepStrictEqual(log.entries.slice(2).map(({ kind }) => kind), [
+    "normal",
+    "conf_change",
+    "normal",
+  ]);
+});
+
 Deno.test("Node whose verdict was refused tries again, traffic or not (A4)", async () => {
   const { node, stateMachine, clock } = await startReady();
   stateMachine.parks.add(3);

@@ -57,6 +57,11 @@ export class Proposals {
     return this.#queue.length > 0;
   }
 
+  /** Whether the next of them is what all others wait for. */
+  get hasUrgent(): boolean {
+    return this.#queue[0]?.isUrgent === true;
+  }
+
   /** Queues a write. @throws {OperatingError} `overloaded`: refused, the bounds are reached. */
   add(proposal: Proposal): void {
     const full = this.count >= PROPOSALS_IN_FLIGHT_MAX ||

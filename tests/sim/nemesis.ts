@@ -32,6 +32,7 @@ export class Nemesis {
       this.#repeat(this.#world.options.faults[kind as keyof FaultRates], fault);
     }
     this.#world.onSwap = (newcomers) => this.#splitSoon(newcomers);
+    this.#world.onChangeAsked = () => this.#darkenSoon();
     if (this.#world.options.tellsDeath) this.#world.onDeath = (machine) => this.#tellDeath(machine);
   }
 
@@ -40,6 +41,7 @@ export class Nemesis {
     this.#isOver = true;
     this.#world.onDeath = () => undefined;
     this.#world.onSwap = () => undefined;
+    this.#world.onChangeAsked = () => undefined;
   }
 
   #repeat(meanMs: number, fault: () => void): void {
@@ -111,6 +113,17 @@ export class Nemesis {
     process.enter(() => {
       this.#world.count("gracefulStops");
       runInBackground(process.stop(), (error) => process.failed(error));
+    });
+  }
+
+  /** Nobody is left who has applied a change that may stand in every log. */
+  #darkenSoon(): void {
+    const { faults, heavyShare } = this.#world.options;
+    if (faults.blackout === 0 || heavyShare === 0 || !this.#chance.happens(0.15)) return;
+    this.#world.timeline.after(this.#chance.within(1, 60), () => {
+      if (this.#isOver || this.#world.isLull) return;
+      this.#world.count("blackouts");
+      for (const machine of this.#world.machines.values()) this.#world.kill(machine, "power");
     });
   }
 

@@ -3,7 +3,6 @@
  * a new machine comes with an empty disk and an id that was never used (rule M1). Sees to it that every
  * configuration can do without what is lost.
  */
-import { assert } from "../../src/base/assert.ts";
 import type { NodeId } from "../../src/base/ids.ts";
 import type { ConfChange, ConfChangeSingle } from "../../src/raft/conf_change.ts";
 import { allMembers, isJoint } from "../../src/raft/configuration.ts";
@@ -45,9 +44,16 @@ export class Operator {
     const { faults } = this.#world.options;
     const meanMs = faults.membership === 0 ? REPAIR_MS : faults.membership;
     this.#world.timeline.after(this.#chance.waitMs(meanMs), () => {
-      this.#act();
+      this.#begin();
       this.#next();
     });
+  }
+
+  /** Soon behind an entry that waits for a verdict, too: the change must not be proposed before that came. */
+  #begin(): void {
+    if (this.#world.options.heavyShare === 0 || !this.#chance.happens(0.4)) return this.#act();
+    this.#world.isHeavyNext = true;
+    this.#world.timeline.after(this.#chance.within(1, 100), () => this.#act());
   }
 
   #act(): void {
@@ -158,38 +164,32 @@ export class Operator {
     return machine;
   }
 
-  /**
-   * In runs with verdicts (rule A4) no change may stand behind an entry that still wants one: all nodes
-   * would be parked at the entry, and nobody may campaign before the change is applied (rule D2).
-   */
+  /** As a production node does it, so that no change stands behind an entry that wants a verdict. */
   #propose(
     leader: SimProcess,
     wanted: Pick<ConfChange, "transition" | "changes">,
   ): void {
-    const hasVerdicts = this.#world.options.heavyShare > 0;
-    const change = hasVerdicts && wanted.changes.length > 0
-      ? { ...wanted, transition: "explicit" as const }
-      : wanted;
-    leader.enter((node) => {
-      const { raft } = node.loop;
-      if (hasVerdicts && raft.state.log.applied < raft.state.log.lastIndex) return;
-      const outcome = raft.proposeConfChange({
-        form: "joint",
-        context: new Uint8Array(0),
-        ...change,
-      });
-      assert(outcome.kind !== "forwarded", "Operator: forwarded");
-      if (outcome.kind === "taken") {
-        this.#world.count("membershipChanges");
-        // An entry that waits for a verdict soon behind a change: elections must not wait for both.
-        this.#world.isHeavyNext = hasVerdicts && this.#chance.happens(0.5);
-      }
-      this.#world.trace.note(
+    const world = this.#world;
+    const hasVerdicts = world.options.heavyShare > 0;
+    const note = (code: number, outcome: string): void =>
+      world.trace.note(
         "conf_change",
         leader.machine.id,
-        [change.changes.length, outcome.kind === "taken" ? 1 : 0],
-        () => `${outcome.kind} ${change.transition} ${JSON.stringify(change.changes)}`,
+        [wanted.changes.length, code],
+        () => `${outcome} ${wanted.transition} ${JSON.stringify(wanted.changes)}`,
       );
+    leader.enter((node) => {
+      const change = { form: "joint", context: new Uint8Array(0), ...wanted } as const;
+      node.changeMembers(change).then(
+        () => {
+          world.count("membershipChanges");
+          note(1, "applied");
+        },
+        (error) => note(0, `${error}`),
+      );
+      world.onChangeAsked();
+      // And soon behind a change: elections must not wait for both.
+      world.isHeavyNext = hasVerdicts && this.#chance.happens(0.5);
     });
   }
 

@@ -28,8 +28,8 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
   },
   {
     seed: 1059,
-    found: "open: a membership change behind an entry that waits for its verdict stops elections " +
-      "(rules A4 and D2); the operator of the simulation avoids it",
+    found: "a membership change behind an entry that waits for its verdict stopped elections " +
+      "(planted: change_behind_a_parked_entry)",
   },
   { seed: 2317, found: "the judge itself was too strict about what a later leader has replaced" },
   {
@@ -41,7 +41,8 @@ export const REGRESSION_SEEDS: readonly RegressionSeed[] = [
     seed: 2266,
     found:
       "a membership change that was applied counted as not applied while a later entry of its " +
-      "batch waited for a verdict: nobody could be elected (planted: change_hidden_by_a_parked_entry)",
+      "batch waited for a verdict: nobody could be elected (unit test: ApplyQueue tells what is " +
+      "applied of an item before a parked entry)",
   },
   {
     seed: 1419,

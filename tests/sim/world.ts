@@ -44,6 +44,8 @@ export class World implements Disposable {
   onDeath: (machine: Machine) => void = () => undefined;
   /** Told whenever voters are to be exchanged, and for whom. */
   onSwap: (newcomers: readonly NodeId[]) => void = () => undefined;
+  /** Told whenever a change of the members is asked for. */
+  onChangeAsked: () => void = () => undefined;
   readonly #chance: Chance;
   #nextId = 1;
   /** By sender and request: what the answer must cover. */

@@ -126,10 +126,15 @@ export const NODE_BUGS: readonly PlantedBug[] = [
       },
     ],
   },
-  bug("change_hidden_by_a_parked_entry", "an applied change does not stop elections (seed 2266)", {
-    in: "src/node/apply_queue.ts",
-    find: "      if (count <= 0) return;\n",
-    replace: "      if (count < entries.length) return;\n",
+  bug("change_behind_a_parked_entry", "no change behind what wants a verdict (seed 1059)", {
+    in: "src/node/change_gate.ts",
+    find: '    if (role === "leader" && log.applied < log.lastIndex) return;\n',
+    replace: "",
+  }),
+  bug("leaving_behind_a_parked_entry", "no change behind what wants a verdict (seed 1059)", {
+    in: "src/node/event_loop.ts",
+    find: "    if (this.#changeGate.isClosed && !this.proposals.hasUrgent) return;\n",
+    replace: "",
   }),
   {
     name: "own_trial_is_obeyed",
