@@ -12,6 +12,9 @@ interface Step {
 
 const SOURCES = ["main.ts", "src", "tests", "scripts"];
 
+const UNIT_TESTS = ["src", "scripts"];
+const SYSTEM_TESTS = ["tests"];
+
 const STEPS: readonly Step[] = [
   { name: "pinned SQLite", args: ["run", "-A", "--no-prompt", "scripts/sqlite.ts"] },
   { name: "format", args: ["fmt", "--check", ...SOURCES] },
@@ -25,30 +28,56 @@ async function runDeno(args: readonly string[]): Promise<number> {
   return (await child.status).code;
 }
 
-/** Runs `deno test`, echoes its output, and reads the counts from its closing line. */
+/** How one `deno test` ended. */
+interface Outcome {
+  readonly code: number;
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Runs `deno test` on `targets`, and reads the counts from its closing line. `onOutput` may keep the bytes. */
 async function runTests(
-  extra: readonly string[],
-): Promise<{ code: number; passed: number; failed: number }> {
-  const targets = extra.length > 0 ? extra : ["src", "tests", "scripts"];
+  targets: readonly string[],
+  onOutput: (bytes: Uint8Array) => void,
+): Promise<Outcome> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--no-prompt", "--no-check", ...targets],
     stdin: "null",
     stdout: "piped",
+    stderr: "piped",
     env: { NO_COLOR: "1" },
   }).spawn();
   let tail = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of child.stdout) {
-    await Deno.stdout.write(chunk);
-    tail = (tail + decoder.decode(chunk, { stream: true })).slice(-65536);
-  }
+  const read = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      onOutput(chunk);
+      tail = (tail + decoder.decode(chunk, { stream: true })).slice(-65536);
+    }
+  };
+  await Promise.all([read(child.stdout), read(child.stderr)]);
   const { code } = await child.status;
   const counts = [...tail.matchAll(/(\d+) passed[^|]*\| (\d+) failed/g)].at(-1);
   return { code, passed: Number(counts?.[1] ?? 0), failed: Number(counts?.[2] ?? 0) };
 }
 
+/** The system tests mostly wait, so the unit tests run beside them; what they print comes behind. */
+async function runAllTests(): Promise<readonly Outcome[]> {
+  const kept: Uint8Array[] = [];
+  const outcomes = await Promise.all([
+    runTests(SYSTEM_TESTS, write),
+    runTests(UNIT_TESTS, (bytes) => void kept.push(bytes)),
+  ]);
+  for (const bytes of kept) write(bytes);
+  return outcomes;
+}
+
 function print(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  write(new TextEncoder().encode(text));
+}
+
+function write(bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -59,10 +88,16 @@ async function main(args: readonly string[]): Promise<number> {
       return 1;
     }
   }
-  const { code, passed, failed } = await runTests(args.filter((argument) => argument !== "--"));
-  const broken = code !== 0 && failed === 0 ? 1 : failed;
-  print(`\n${passed} passed, ${broken} failed\n`);
-  return code === 0 && passed > 0 ? 0 : 1;
+  const targets = args.filter((argument) => argument !== "--");
+  const outcomes = targets.length === 0 ? await runAllTests() : [await runTests(targets, write)];
+  let passed = 0;
+  let failed = 0;
+  for (const outcome of outcomes) {
+    passed += outcome.passed;
+    failed += outcome.code !== 0 && outcome.failed === 0 ? 1 : outcome.failed;
+  }
+  print(`\n${passed} passed, ${failed} failed\n`);
+  return failed === 0 && outcomes.every((outcome) => outcome.passed > 0) ? 0 : 1;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
