@@ -12,6 +12,7 @@ import { DUST_VERSION } from "../config/version.ts";
 import { HttpApi } from "../http/http_api.ts";
 import { type HttpServer, startHttpServer } from "../http/server.ts";
 import { DenoClock } from "../os/deno_clock.ts";
+import { ServiceManager } from "../os/deno_service_manager.ts";
 import { prepareLibrary } from "../sqlite/loader.ts";
 import { Logger } from "../telemetry/logger.ts";
 import { crash, describeError, exitStatusOf } from "./crash.ts";
@@ -53,11 +54,14 @@ export async function serve(
       write(Deno.stderr, `${outcome.text}\n`);
       return outcome.status;
     case "run":
-      return await runNode(outcome.config, outcome.notices);
+      return await runNode(outcome, environment);
   }
 }
 
-async function runNode(config: Config, notices: readonly string[]): Promise<number> {
+async function runNode(
+  { config, notices }: { readonly config: Config; readonly notices: readonly string[] },
+  environment: Readonly<Record<string, string>>,
+): Promise<number> {
   const clock = new DenoClock();
   const logger = new Logger({
     level: config.log.level,
@@ -69,7 +73,12 @@ async function runNode(config: Config, notices: readonly string[]): Promise<numb
   for (const notice of notices) logger.warn(notice);
   const stop = stopSignal(logger);
   try {
-    return await runUntilStopped({ config, clock, logger, stop });
+    const manager = new ServiceManager({
+      environment,
+      clock,
+      onFailure: (reason) => logger.warn("Cannot tell the service manager", { reason }),
+    });
+    return await runUntilStopped({ config, clock, logger, stop }, manager);
   } catch (error) {
     write(Deno.stderr, describeError(error));
     return exitStatusOf(error);
@@ -78,6 +87,7 @@ async function runNode(config: Config, notices: readonly string[]): Promise<numb
 
 async function runUntilStopped(
   { config, clock, logger, stop }: Pick<Parts, "config" | "clock" | "logger" | "stop">,
+  manager: ServiceManager,
 ): Promise<number> {
   const sqlite = await prepareLibrary({ path: config.storage.sqliteLibrary, signal: stop });
   if (sqlite === undefined) return 0;
@@ -99,9 +109,14 @@ async function runUntilStopped(
     await close(running, { logger, clock });
     running = await new NodeStart(parts).run();
   }
-  if (running !== undefined && !stop.aborted) write(Deno.stdout, banner(config, running.data));
+  if (running !== undefined && !stop.aborted) {
+    manager.ready(`Serves http://${config.http.advertised.text}`);
+    write(Deno.stdout, banner(config, running.data));
+  }
   await untilStopped(stop);
+  manager.stopping();
   await shutDown({ config, running, server, logger, clock });
+  manager.close();
   return 0;
 }
 
