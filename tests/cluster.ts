@@ -2,7 +2,7 @@
  * Clusters of whole processes for tests: nodes on free ports of the loopback, each with a folder of its own
  * that stays while the cluster is there, so that a node can be ended and started again in it.
  */
-import { startNode, type TestNode } from "./process.ts";
+import { READY_MS_MAX, startNode, type TestNode } from "./process.ts";
 
 /** How long to wait for what must come by itself. */
 const SETTLE_MS_MAX = 20_000;
@@ -17,24 +17,33 @@ export interface Member {
   node: TestNode;
 }
 
+/** How the nodes of a cluster are started. */
+export interface ClusterOptions {
+  readonly flags?: readonly string[];
+  /** Where state in memory goes: a folder that exists and stays; one beside the data otherwise. */
+  readonly ramFolder?: string;
+  /** How long a node may take until it is ready. */
+  readonly readyMsMax?: number;
+}
+
 /** A cluster; disposing of it ends its processes and removes its folders. */
 export class TestCluster implements AsyncDisposable {
   readonly members: Member[] = [];
   readonly #folder: string;
-  readonly #flags: readonly string[];
+  readonly #options: ClusterOptions;
 
-  constructor(options: { readonly folder: string; readonly flags: readonly string[] }) {
+  constructor(options: ClusterOptions & { readonly folder: string }) {
     this.#folder = options.folder;
-    this.#flags = options.flags;
+    this.#options = options;
   }
 
   /** Starts so many nodes, the first alone, the others joining it. */
   static async start(
     size: number,
-    options: { readonly flags?: readonly string[] } = {},
+    options: ClusterOptions = {},
   ): Promise<TestCluster> {
     const folder = await Deno.makeTempDir({ prefix: "dust-cluster-" });
-    const cluster = new TestCluster({ folder, flags: options.flags ?? [] });
+    const cluster = new TestCluster({ ...options, folder });
     try {
       for (let count = 1; count <= size; count++) await cluster.add(`n${count}`);
       return cluster;
@@ -48,11 +57,12 @@ export class TestCluster implements AsyncDisposable {
   async add(name: string, flags: readonly string[] = []): Promise<Member> {
     const [first] = this.members;
     const join = first === undefined ? [] : ["--join", first.node.raftAddress];
-    const ramDirectory = `${this.#folder}/ram-${name}`;
+    const ramDirectory = `${this.#options.ramFolder ?? this.#folder}/ram-${name}`;
     await Deno.mkdir(ramDirectory, { mode: 0o700 });
-    const all = [...this.#flags, ...flags, ...join, "--ram-dir", ramDirectory];
+    const all = [...(this.#options.flags ?? []), ...flags, ...join, "--ram-dir", ramDirectory];
     const dataDirectory = `${this.#folder}/${name}`;
-    const node = await startNode({ nodeId: name, dataDirectory, flags: all });
+    const { readyMsMax = READY_MS_MAX } = this.#options;
+    const node = await startNode({ nodeId: name, dataDirectory, flags: all, readyMsMax });
     const member = { name, dataDirectory, flags: all, node };
     this.members.push(member);
     return member;
@@ -61,12 +71,9 @@ export class TestCluster implements AsyncDisposable {
   /** Starts a member again that was ended, where it was. */
   async restart(member: Member, flags: readonly string[] = []): Promise<void> {
     const { name: nodeId, dataDirectory, node: at } = member;
-    member.node = await startNode({
-      nodeId,
-      dataDirectory,
-      at,
-      flags: [...member.flags, ...flags],
-    });
+    const { readyMsMax = READY_MS_MAX } = this.#options;
+    const all = [...member.flags, ...flags];
+    member.node = await startNode({ nodeId, dataDirectory, at, flags: all, readyMsMax });
   }
 
   /** The member that leads, as `witness` knows it. */

@@ -5,7 +5,7 @@
  */
 
 /** How long a node may take until it is ready. */
-const READY_MS_MAX = 30_000;
+export const READY_MS_MAX = 30_000;
 
 /** Where state in memory goes, as `dust serve` chooses it too; elsewhere the node decides for itself. */
 const MEMORY_FOLDER = "/dev/shm";

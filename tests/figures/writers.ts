@@ -1,0 +1,130 @@
+/**
+ * Clients that write without pause, each one insert after the other, and note when each was acknowledged.
+ * A client whose request fails goes on at the next node of its list, as a client library does.
+ */
+
+/** How long a client waits for an answer. */
+const TIMEOUT_MS = 5_000;
+
+/** Between a failure and the next attempt. */
+const PAUSE_MS = 5;
+
+const BODY = JSON.stringify([[
+  "INSERT INTO load(a, b) VALUES(?, ?)",
+  1,
+  "forty characters of text in every single row",
+]]);
+
+/** One request that was answered, or was not; milliseconds of `performance.now()`. */
+export interface Outcome {
+  readonly url: string;
+  readonly sentMs: number;
+  readonly endedMs: number;
+  /** undefined: acknowledged. */
+  readonly failure: string | undefined;
+}
+
+/** See the file's header. */
+export class Writers {
+  /** Failures, all of them. */
+  readonly failures: Outcome[] = [];
+  #acknowledged = 0;
+  #isStopped = false;
+  #watched: Outcome[] | undefined;
+  readonly #limit: number;
+  readonly #clients: Promise<void>[] = [];
+
+  /** Client number N begins at URL number N modulo their count. `limit`: writes in all. */
+  constructor(
+    { urls, clients, limit = Infinity }: {
+      readonly urls: readonly string[];
+      readonly clients: number;
+      readonly limit?: number;
+    },
+  ) {
+    this.#limit = limit;
+    for (let client = 0; client < clients; client++) this.#clients.push(this.#run(urls, client));
+  }
+
+  /** Writes that were acknowledged so far. */
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  /** From now on every outcome is kept, until `unwatch` takes them. */
+  watch(): void {
+    this.#watched = [];
+  }
+
+  /** What came since `watch`, in order of its end. */
+  unwatch(): readonly Outcome[] {
+    const outcomes = this.#watched ?? [];
+    this.#watched = undefined;
+    return outcomes;
+  }
+
+  /** When a write that was sent after `sinceMs` was acknowledged first; watch before. @throws after a minute. */
+  async firstSentAfter(sinceMs: number): Promise<number> {
+    while (performance.now() < sinceMs + 60_000) {
+      const first = this.#watched?.find((each) =>
+        each.failure === undefined && each.sentMs >= sinceMs
+      );
+      if (first !== undefined) return first.endedMs;
+      await sleep(1);
+    }
+    throw new Error("No write was acknowledged for a minute");
+  }
+
+  /** Resolves once `limit` writes are acknowledged. */
+  async done(): Promise<void> {
+    await Promise.all(this.#clients);
+  }
+
+  /** No more requests; resolves when the last one is answered. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.done();
+  }
+
+  async #run(urls: readonly string[], client: number): Promise<void> {
+    let place = client;
+    while (!this.#isStopped && this.#acknowledged < this.#limit) {
+      const url = urls[place % urls.length] ?? "";
+      const sentMs = performance.now();
+      const failure = await insert(url);
+      const outcome = { url, sentMs, endedMs: performance.now(), failure };
+      this.#watched?.push(outcome);
+      if (failure === undefined) {
+        this.#acknowledged += 1;
+        continue;
+      }
+      this.failures.push(outcome);
+      place += 1;
+      await sleep(PAUSE_MS);
+    }
+  }
+}
+
+/** @returns why it failed. */
+async function insert(url: string): Promise<string | undefined> {
+  try {
+    const response = await fetch(`${url}/db/execute`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: BODY,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    const text = await response.text();
+    const isDone = response.status === 200 && text.includes('"rows_affected":1');
+    return isDone ? undefined : `${response.status} ${text.slice(0, 120)}`;
+  } catch (error) {
+    // The node is gone, or silent for too long.
+    if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
+    return error instanceof DOMException ? "no answer in time" : "connection ended or refused";
+  }
+}
+
+/** Resolves after so many milliseconds. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
