@@ -1,4 +1,7 @@
-/** A large database on disk: what a snapshot, a restart and a new member take. */
+/**
+ * A large database on disk: what a snapshot, a restart and a new member take. One node holds it; the second
+ * one, which joins, gets the state by a snapshot or by the log, as the defaults have it.
+ */
 import { execute, get, type TestCluster, values } from "../cluster.ts";
 import { residentMb } from "./process_memory.ts";
 

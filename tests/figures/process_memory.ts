@@ -1,4 +1,7 @@
-/** What a process and a folder take up, from /proc and the file system; for figures, on Linux only. */
+/**
+ * What a process and a folder take up, from /proc and the file system. For figures, on Linux only; what
+ * goes away between two looks counts as nothing.
+ */
 
 const MB = 1_000_000;
 

@@ -1,4 +1,7 @@
-/** What many writes leave on disk: the log is purged behind snapshots, so that it stays bounded. */
+/**
+ * What many writes leave on disk: the log is purged behind snapshots, so that what a data directory takes up
+ * stays bounded while nobody stops writing.
+ */
 import { get, type TestCluster } from "../cluster.ts";
 import { folderMb, Sampler } from "./process_memory.ts";
 import { sleep, Writers } from "./writers.ts";
