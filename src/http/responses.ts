@@ -74,7 +74,7 @@ export class Responses {
         status: options.status,
         contentType: "text/html; charset=utf-8",
       });
-    response.headers.append("Location", options.location);
+    response.headers.append("Location", escapeNonAscii(options.location));
     return response;
   }
 
@@ -88,4 +88,9 @@ export class Responses {
     }
     return response;
   }
+}
+
+/** A request's path may hold any text, which the runtime refuses to put into a header. */
+function escapeNonAscii(url: string): string {
+  return url.toWellFormed().replaceAll(/[^\x21-\x7e]/gu, encodeURIComponent);
 }
