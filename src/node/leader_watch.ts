@@ -32,6 +32,9 @@ export class LeaderWatch implements NodeObserver {
   #suspect: NodeId = NOBODY;
   #timer: Timer | undefined;
   #termSeen = 0;
+  /** Looks at one election without an end; each one that is given up makes the next one's time longer. */
+  #looks = 0;
+  #looksMax = 0;
 
   constructor(options: { readonly node: Node; readonly clock: Clock; readonly entropy: Entropy }) {
     this.#node = options.node;
@@ -75,6 +78,8 @@ export class LeaderWatch implements NodeObserver {
     if (leaderId === NOBODY || !this.#gone.has(leaderId) || !loop.forgetLeader()) return;
     this.#suspect = leaderId;
     this.#termSeen = loop.raft.term;
+    this.#looks = 0;
+    this.#looksMax = 0;
     const others = allVoters(loop.configuration).filter((id) => id !== leaderId);
     const rank = Math.max(0, others.indexOf(this.#node.id));
     this.#campaignIn(rank * EVIDENCE_RANK_MS + this.#entropy.below(EVIDENCE_SPREAD_MS));
@@ -85,12 +90,27 @@ export class LeaderWatch implements NodeObserver {
     this.#timer = this.#clock.startTimer(delayMs, () => {
       const { loop, leaderId } = this.#node;
       if (leaderId !== NOBODY || !this.#gone.has(this.#suspect)) return this.#endSuspicion();
-      // Somebody else's election is under way: it gets its time.
-      const isOthers = loop.raft.term !== this.#termSeen || loop.raft.role === "candidate";
-      this.#termSeen = loop.raft.term;
-      if (!isOthers) loop.campaign();
+      if (!this.#isUndecided(loop.raft)) loop.campaign();
       this.#campaignIn(EVIDENCE_RETRY_MS + this.#entropy.below(EVIDENCE_RETRY_SPREAD_MS));
     });
+  }
+
+  /**
+   * Whether an election is under way that gets its time. Of three voters one is dead: where the other two
+   * stood at the same moment, each has its own vote and none has lost, so nothing but time ends it.
+   */
+  #isUndecided({ term, role }: { readonly term: number; readonly role: string }): boolean {
+    if (term !== this.#termSeen) {
+      this.#termSeen = term;
+      this.#looks = 0;
+      return true;
+    }
+    if (role !== "candidate") return false;
+    this.#looks += 1;
+    if (this.#looks <= this.#looksMax) return true;
+    this.#looks = 0;
+    this.#looksMax += 1;
+    return false;
   }
 
   #endSuspicion(): void {

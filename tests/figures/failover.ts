@@ -19,6 +19,8 @@ interface Round {
   readonly gapMs: number;
   /** Between two acknowledgements, the longest time. */
   readonly silenceMs: number;
+  /** Terms that began, the first election's among them. */
+  readonly elections: number;
   readonly failedAtVictim: readonly string[];
   readonly failedElsewhere: readonly string[];
 }
@@ -40,7 +42,7 @@ export async function rounds(
     await writers.stop();
   }
   return {
-    gaps: done.map(({ gapMs }) => gapMs),
+    gaps: done.map(({ gapMs, elections }) => elections > 1 ? `${gapMs} (${elections})` : gapMs),
     gap: spread(done.map(({ gapMs }) => gapMs)),
     silence: spread(done.map(({ silenceMs }) => silenceMs)),
     acknowledged: writers.acknowledged,
@@ -57,6 +59,7 @@ async function strike(
   const [follower = leader] = cluster.others(leader);
   const victim = blow === "kill-follower" ? follower : leader;
   const [witness = victim] = cluster.others(victim);
+  const termBefore = await raftFigure(witness, "term");
   writers.watch();
   const struckMs = performance.now();
   const ended = hit(victim, blow);
@@ -64,10 +67,11 @@ async function strike(
   await sleep(AFTERMATH_MS);
   await ended;
   const outcomes = writers.unwatch();
+  const elections = (await raftFigure(witness, "term") ?? 0) - (termBefore ?? 0);
   if (blow === "pause-leader") Deno.kill(victim.node.pid, "SIGCONT");
   else await cluster.restart(victim);
   await untilCaughtUp(victim, witness);
-  return judge(outcomes, { victim, struckMs, first });
+  return { ...judge(outcomes, { victim, struckMs, first }), elections };
 }
 
 async function hit(victim: Member, blow: Blow): Promise<void> {
@@ -82,7 +86,7 @@ function judge(
     readonly struckMs: number;
     readonly first: number;
   },
-): Round {
+): Omit<Round, "elections"> {
   const failed = outcomes.filter(({ failure }) => failure !== undefined);
   const isAtVictim = ({ url }: Outcome): boolean => url === victim.node.url;
   const acknowledged = outcomes.filter(({ failure }) => failure === undefined);
@@ -111,9 +115,13 @@ async function untilCaughtUp(member: Member, witness: Member): Promise<void> {
 }
 
 /** How far a node is; undefined when it does not say. */
-export async function appliedIndex({ node }: Member): Promise<number | undefined> {
+export async function appliedIndex(member: Member): Promise<number | undefined> {
+  return await raftFigure(member, "applied_index");
+}
+
+async function raftFigure({ node }: Member, name: string): Promise<number | undefined> {
   try {
-    const url = `${node.url}/status?key=store.raft.applied_index`;
+    const url = `${node.url}/status?key=store.raft.${name}`;
     const text = await (await fetch(url, { signal: AbortSignal.timeout(5_000) })).text();
     return Number.isFinite(Number(text)) ? Number(text) : undefined;
   } catch (error) {
