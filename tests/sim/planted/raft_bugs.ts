@@ -166,8 +166,8 @@ export const LOG_BUGS: readonly PlantedBug[] = [
   }),
   bug("lost_snapshots_stay_lost", "a snapshot that failed is sent again", {
     in: "src/raft/snapshot.ts",
-    find: 'if (state.role !== "leader" || progress?.state !== "snapshot") return;',
-    replace: 'if (state.role !== "leader" || progress !== undefined) return;',
+    find: 'if (report.outcome === "failed") progress.forgetPendingSnapshot();',
+    replace: 'if (report.outcome === "failed") return;',
   }),
   bug("uncommitted_bytes_leak", "the limit on proposals counts what is under way", {
     in: "src/raft/proposal.ts",
