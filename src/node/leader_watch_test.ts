@@ -102,11 +102,17 @@ async function pass({ clock }: Watched, ms: number): Promise<void> {
 async function answer(
   { node }: Watched,
   { ballot, term: inTerm }: VoteRequest,
-  isGranted: boolean,
+  verdict: "granted" | "refused",
 ): Promise<void> {
   const nothing = { commit: logIndex(0), commitTerm: term(0) };
   const envelope = { from: OTHER, to: node.id, term: inTerm };
-  node.loop.receive({ kind: "vote_response", ...envelope, ballot, isGranted, ...nothing });
+  node.loop.receive({
+    kind: "vote_response",
+    ...envelope,
+    ballot,
+    isGranted: verdict === "granted",
+    ...nothing,
+  });
   await settle();
 }
 
@@ -167,14 +173,14 @@ Deno.test("LeaderWatch does not wait for a timeout when two stood at the same mo
   await pass(watched, TICK_MS);
   const [question] = watched.asked();
   ok(question !== undefined);
-  await answer(watched, question, true);
+  await answer(watched, question, "granted");
   await pass(watched, 10);
   const [request] = watched.asked();
   ok(request !== undefined);
   strictEqual(request.ballot, "vote");
   strictEqual(node.loop.raft.role, "candidate");
   // The other has voted for itself: no majority is left, and none is against.
-  await answer(watched, request, false);
+  await answer(watched, request, "refused");
   await pass(watched, 90);
   strictEqual(watched.asked().length, 0, "an election gets its time");
   await pass(watched, 400);
