@@ -3,7 +3,7 @@
  * leader and asks for votes, after a pause by its rank among the other voters, again and again while the
  * evidence stands. Who gathers the evidence is the transport. Nothing of safety rests on it: the check of
  * logs and the one vote per term hold, and evidence that turns out to be false is not believed again for a
- * while.
+ * while. A learner, which no election timeout wakes, also forgets a leader that is silent.
  */
 import type { NodeId } from "../base/ids.ts";
 import type { Clock, Timer } from "../os/clock.ts";
@@ -16,6 +16,7 @@ import {
   EVIDENCE_RETRY_SPREAD_MS,
   EVIDENCE_SPREAD_MS,
   FALSE_EVIDENCE_MS,
+  LEADER_SILENCE_MS_MAX,
 } from "./limits.ts";
 import type { Node, NodeObserver } from "./node.ts";
 
@@ -35,6 +36,9 @@ export class LeaderWatch implements NodeObserver {
   /** Looks at one election without an end; each one that is given up makes the next one's time longer. */
   #looks = 0;
   #looksMax = 0;
+  /** Whom this node followed at the last tick, and since when. */
+  #followed: NodeId = NOBODY;
+  #followedSinceMs = 0;
 
   constructor(options: { readonly node: Node; readonly clock: Clock; readonly entropy: Entropy }) {
     this.#node = options.node;
@@ -65,6 +69,18 @@ export class LeaderWatch implements NodeObserver {
 
   onRoleChanged(): void {
     if (this.#node.leaderId !== NOBODY) this.#endSuspicion();
+  }
+
+  /** Who asks a learner for what only a leader has is told that there is none, instead of waiting for one. */
+  onTick(nowMs: number): void {
+    const { leaderId, loop, isVoter } = this.#node;
+    if (leaderId !== this.#followed) {
+      this.#followed = leaderId;
+      this.#followedSinceMs = nowMs;
+    }
+    if (leaderId === NOBODY || isVoter) return;
+    const heardMs = Math.max(loop.leaderContactMs ?? 0, this.#followedSinceMs);
+    if (nowMs - heardMs > LEADER_SILENCE_MS_MAX) loop.forgetLeader();
   }
 
   /** No more elections from here. */

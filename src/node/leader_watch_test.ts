@@ -10,13 +10,14 @@ import { encodeConfiguration, votersOnly } from "../raft/configuration.ts";
 import type { Message, VoteRequest } from "../raft/message.ts";
 import { NOBODY } from "../raft/types.ts";
 import { LeaderWatch } from "./leader_watch.ts";
-import { FALSE_EVIDENCE_MS } from "./limits.ts";
+import { FALSE_EVIDENCE_MS, LEADER_SILENCE_MS_MAX } from "./limits.ts";
 import { Node } from "./node.ts";
 import { MemoryLog, MemoryStateMachine, settle } from "./testing.ts";
 
 const SELF = nodeId(1);
 const LEADER = nodeId(2);
 const OTHER = nodeId(3);
+const LEARNER = nodeId(4);
 const TICK_MS = 50;
 
 interface Watched {
@@ -28,11 +29,13 @@ interface Watched {
   readonly asked: () => VoteRequest[];
 }
 
-/** `self`: 1 or 3, so that the rank among the other voters is 0 or 1. */
+/** `self`: 1 or 3, so that the rank among the other voters is 0 or 1; any other number is a learner's. */
 async function follow(self = SELF): Promise<Watched> {
   const log = new MemoryLog();
   const stateMachine = new MemoryStateMachine(log);
-  const configuration = encodeConfiguration(votersOnly([SELF, LEADER, OTHER]));
+  const voters = votersOnly([SELF, LEADER, OTHER]);
+  const learners = voters.voters.includes(self) ? [] : [self];
+  const configuration = encodeConfiguration({ ...voters, learners });
   stateMachine.applied = { ...stateMachine.applied, configuration };
   const sent: Message[] = [];
   const clock = new FakeClock();
@@ -207,5 +210,20 @@ Deno.test("LeaderWatch lets another's election go on, once it has voted in it (E
   await pass(watched, 90);
   strictEqual(watched.asked().length, 0);
   strictEqual(watched.node.loop.raft.term, 2);
+  watched.watch.stop();
+});
+
+Deno.test("LeaderWatch: a learner forgets a leader that is silent, and knows it again when it speaks", async () => {
+  const watched = await follow(LEARNER);
+  const { node } = watched;
+  await pass(watched, LEADER_SILENCE_MS_MAX - 100);
+  await heartbeat(watched, 1);
+  await pass(watched, LEADER_SILENCE_MS_MAX - 100);
+  strictEqual(node.leaderId, LEADER);
+  await pass(watched, 200);
+  strictEqual(node.leaderId, NOBODY);
+  await heartbeat(watched, 1);
+  strictEqual(node.leaderId, LEADER);
+  strictEqual(watched.asked().length, 0, "it asks for no votes");
   watched.watch.stop();
 });

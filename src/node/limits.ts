@@ -18,6 +18,9 @@ export const PROMOTION_LAG_ENTRIES_MAX = 1024;
 /** How long a hand-over may take; the engine itself gives up after an election timeout. */
 export const TRANSFER_MS_MAX = 1_500;
 
+/** How long a leader may be silent before it counts as not to be reached, and a learner forgets it. */
+export const LEADER_SILENCE_MS_MAX = 2_000;
+
 /** How long a request waits for a leader to be elected before it is told that there is none. */
 export const LEADER_WAIT_MS_MAX = 2_500;
 

@@ -8,6 +8,7 @@ import type { QueryRequest } from "../command/request.ts";
 import { NOBODY } from "../raft/types.ts";
 import type { ClusterView, MemberReport } from "./cluster_view.ts";
 import type { OpenedNode } from "./database.ts";
+import { LEADER_SILENCE_MS_MAX } from "./limits.ts";
 import type { Clock } from "../os/clock.ts";
 import type { StateMachineStats } from "./ports.ts";
 import { type MemberStatus, type NodeFacts, storeStatus } from "./store_status.ts";
@@ -27,9 +28,6 @@ const PROBE: QueryRequest = {
   freshnessStrict: false,
   linearizableTimeoutMs: 0,
 };
-
-/** How long a leader may be silent before it counts as not to be reached. */
-const LEADER_SILENCE_MS_MAX = 2_000;
 
 /** What clients call the parts in a term. */
 const STATES = {
