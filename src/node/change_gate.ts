@@ -48,6 +48,15 @@ export class ChangeGate {
     else proposal.reject(refusal(outcome.kind === "refused" ? outcome.reason : "not_leader"));
   }
 
+  /**
+   * Rows of the member table were put: a change that waits was made of the table before, and may give a number
+   * that is given by now. Two processes with one number would be counted as one (rule M1).
+   */
+  onMembersPut(): void {
+    this.#waiting?.proposal.reject(refusal("change_pending"));
+    this.#waiting = undefined;
+  }
+
   /** Refuses the change when it has waited for too long; on the monotonic clock. */
   expire(nowMs: number): void {
     if (this.#waiting === undefined || nowMs < this.#waiting.proposal.queueDeadlineMs) return;

@@ -510,6 +510,7 @@ export class EventLoop {
     const change = readChange(entry.payload);
     this.#configuration = this.#raft.applyConfChange(change);
     this.#members = this.#membersBehind(change, this.#configuration);
+    if (change.context.length > 0) this.#changeGate.onMembersPut();
     this.#listener.onMembersChanged?.();
   }
 
