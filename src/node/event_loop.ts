@@ -312,9 +312,10 @@ export class EventLoop {
     const inbox = this.#inbox;
     this.#inbox = [];
     for (const message of inbox) this.#raft.step(message);
-    if (this.#tickDue) this.#tick();
+    const isTick = this.#tickDue;
+    if (isTick) this.#tick();
     this.#changeGate.proposeWaiting(this.proposals);
-    this.#proposeQueued();
+    if (isTick || this.#peers?.slowsWrites !== true) this.#proposeQueued();
     while (this.#raft.hasReady()) this.#handle(this.#raft.ready());
     this.#fetchWanted();
   }

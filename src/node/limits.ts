@@ -42,8 +42,14 @@ export const EVIDENCE_SPREAD_MS = 50;
 export const EVIDENCE_RETRY_MS = 100;
 export const EVIDENCE_RETRY_SPREAD_MS = 200;
 
-/** What of the log is kept for whoever gets a copy of the state (rule N3). */
+/**
+ * What of the log is kept for whoever gets a copy of the state (rule N3). Whom the log has overtaken once gets
+ * four times as much; writes are slowed then, and past eight times as much it is let go: a member that takes
+ * for ever must not fill the disks of the others.
+ */
 export const HELD_LOG_BYTES_MAX = 512 * 1024 * 1024;
+export const SLOW_WRITES_LOG_BYTES = 4 * HELD_LOG_BYTES_MAX;
+export const HELD_LOG_BYTES_AFTER_MISS_MAX = 8 * HELD_LOG_BYTES_MAX;
 
 /** How long a copy of the state that nobody needs any more stays, with the log behind it. Milliseconds. */
 export const EXPORT_IDLE_MS_MAX = 15_000;

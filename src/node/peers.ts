@@ -2,7 +2,8 @@
  * The node's peers port: messages go to the network, and with a snapshot message goes a file. A snapshot to
  * be sent is one copy of the state, made when the engine first asks, shared by all who need it, and deleted
  * some time after the last of them has it (rules N3, S2). What arrived whole is staged and activated here.
- * Invariant: while a copy is held, the log keeps what follows it, up to HELD_LOG_BYTES_MAX.
+ * Invariant: while a copy is held, the log keeps what follows it, up to HELD_LOG_BYTES_MAX; the next copy for
+ * whom the log has overtaken meanwhile, more, and writes are slowed for it.
  */
 import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
@@ -12,7 +13,13 @@ import type { Clock } from "../os/clock.ts";
 import { decodeConfiguration } from "../raft/configuration.ts";
 import type { Message, SnapshotMessage } from "../raft/message.ts";
 import type { SnapshotMetadata } from "../raft/types.ts";
-import { EXPORT_IDLE_MS_MAX, EXPORT_RETRY_MS, HELD_LOG_BYTES_MAX } from "./limits.ts";
+import {
+  EXPORT_IDLE_MS_MAX,
+  EXPORT_RETRY_MS,
+  HELD_LOG_BYTES_AFTER_MISS_MAX,
+  HELD_LOG_BYTES_MAX,
+  SLOW_WRITES_LOG_BYTES,
+} from "./limits.ts";
 import type { LogMarker, LogPort, PeersPort, StateExport, StateMachinePort } from "./ports.ts";
 
 /** What carries messages and files; the transport behind an adapter. */
@@ -42,6 +49,8 @@ export class Peers implements PeersPort {
   #held: Held | undefined;
   #isPreparing = false;
   #notBeforeMs = 0;
+  /** A copy was of no use, since the log had gone on without what follows it. */
+  #hasMissed = false;
   /** Files that arrived whole and are not staged, by index. */
   readonly #received = new Map<LogIndex, string>();
 
@@ -90,6 +99,9 @@ export class Peers implements PeersPort {
       held.usedMs = this.#clock.monotonicMs();
       return held.metadata;
     }
+    if (held !== undefined && this.#log.firstIndex > held.metadata.index + 1) {
+      this.#hasMissed = true;
+    }
     if (!this.#isPreparing && this.#clock.monotonicMs() >= this.#notBeforeMs) {
       this.#isPreparing = true;
       const prepared = this.#prepare().finally(() => {
@@ -102,15 +114,25 @@ export class Peers implements PeersPort {
 
   /** Entries behind this index are wanted by who is getting a copy; undefined when nobody is. */
   get heldIndex(): LogIndex | undefined {
-    if (this.#held === undefined || this.#log.sizeBytes > HELD_LOG_BYTES_MAX) return undefined;
+    const sizeBytesMax = this.#hasMissed ? HELD_LOG_BYTES_AFTER_MISS_MAX : HELD_LOG_BYTES_MAX;
+    if (this.#held === undefined || this.#log.sizeBytes > sizeBytesMax) return undefined;
     return this.#held.metadata.index;
+  }
+
+  /** Whether somebody could not catch up otherwise. */
+  get slowsWrites(): boolean {
+    const { sizeBytes } = this.#log;
+    return this.#hasMissed && this.#held !== undefined && sizeBytes > SLOW_WRITES_LOG_BYTES &&
+      sizeBytes <= HELD_LOG_BYTES_AFTER_MISS_MAX;
   }
 
   /** Lets a copy go that nobody has needed for a while. */
   onTick(nowMs: number): void {
     const held = this.#held;
     if (held === undefined || held.receivers.size > 0) return;
-    if (nowMs - held.usedMs >= EXPORT_IDLE_MS_MAX) this.#drop(held);
+    if (nowMs - held.usedMs < EXPORT_IDLE_MS_MAX) return;
+    this.#drop(held);
+    this.#hasMissed = false;
   }
 
   /** A snapshot's content is here, whole and durable, at `path`; its message follows. */

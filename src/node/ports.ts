@@ -106,6 +106,8 @@ export interface PeersPort {
   activate(marker: LogMarker): Promise<void>;
   /** Entries behind this index must stay in the log: somebody is getting the state of it (rule N3). */
   readonly heldIndex?: LogIndex | undefined;
+  /** Whether writes are to be slowed, so that whoever is getting a copy can catch up at all (rule N3). */
+  readonly slowsWrites?: boolean;
 }
 
 /** Where the state stands. */
