@@ -5,7 +5,7 @@
  * in any case, and reads may, too.
  * Not here: which requests need the leader (database.ts), how they travel (transport).
  */
-import { OperatingError } from "../base/errors.ts";
+import { type ErrorCode, OperatingError } from "../base/errors.ts";
 import { nodeId } from "../base/ids.ts";
 import { encodeCommand } from "../command/command_encoder.ts";
 import type { MemberRow } from "../command/member_table.ts";
@@ -17,6 +17,15 @@ import { ForwardedWrites, type WriteInCall } from "./forwarded_writes.ts";
 import { ForwardingSession } from "./forwarding_session.ts";
 import { FORWARD_RETRY_MS, FORWARD_TIMEOUT_MS_DEFAULT, LEADER_WAIT_MS_MAX } from "./limits.ts";
 import type { Node } from "./node.ts";
+
+/** But for `not_leader`, which the next leader may be asked about. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "disk_full",
+  "keys_full",
+  "overloaded",
+  "session_refused",
+  "timeout",
+]);
 
 /** What a leader is asked to do; `body` in its bytes. */
 export type ForwardedWork =
@@ -172,8 +181,8 @@ export class Forwarding {
         if (attempt.local === undefined) throw new OperatingError("not_leader", "leader not found");
         return await attempt.local();
       } catch (error) {
-        // An attempt before this one may have happened, under a session that is gone since.
-        if (isCode(error, "session_refused") && unknown !== undefined) throw unknown;
+        // This attempt came to nothing, but one before it may have happened.
+        if (unknown !== undefined && isRefusal(error)) throw unknown;
         if (isCode(error, "outcome_unknown") && attempt.isRepeatable) unknown = error;
         else if (!isCode(error, "not_leader")) throw error;
         else if (attempt.local === undefined && this.#node.isLeader) throw error;
@@ -210,6 +219,11 @@ export class Forwarding {
   #deadline(timeoutMs: number | undefined): number {
     return this.#clock.monotonicMs() + (timeoutMs ?? FORWARD_TIMEOUT_MS_DEFAULT);
   }
+}
+
+/** Whether an attempt has left no trace, which says nothing of those before it. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof OperatingError && REFUSALS.has(error.code);
 }
 
 function isCode(error: unknown, code: OperatingError["code"]): error is OperatingError {
