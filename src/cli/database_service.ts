@@ -3,7 +3,7 @@
  * node to its `NodeReport`, and facts of the process are added here.
  */
 import { DUST_VERSION } from "../config/version.ts";
-import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
+import type { Answer, ExecuteRequest, QueryRequest, ReadLevel } from "../command/request.ts";
 import type { DatabasePort, FactTree, NodeFacts, Readiness } from "../http/database_port.ts";
 import { OperatingError } from "../base/errors.ts";
 import { NOBODY } from "../raft/types.ts";
@@ -99,9 +99,14 @@ export class DatabaseService implements DatabasePort {
     return this.#report.nodes(options);
   }
 
-  elsewhere(): string | undefined {
+  leader(options: { readonly timeoutMs: number }): Promise<NodeFacts | undefined> {
+    return this.#report.leader(options);
+  }
+
+  elsewhere(level: ReadLevel | undefined): string | undefined {
     const { node, cluster } = this.database.require();
-    if (node.isLeader) return undefined;
+    const ownLevel = level === "auto" ? node.automaticLevel : level;
+    if (node.isLeader || ownLevel === "none") return undefined;
     if (cluster?.leader === undefined) throw new OperatingError("not_leader", "leader not found");
     return cluster.leader.apiUrl;
   }

@@ -74,13 +74,7 @@ export class AdminEndpoints {
   /** GET /leader. */
   async leader(exchange: Exchange): Promise<Response> {
     const { timeoutMs, pretty } = exchange.options;
-    let leader: NodeFacts | undefined;
-    try {
-      const nodes = await this.#database.nodes({ timeoutMs, nonVoters: false });
-      leader = nodes.find(({ contact }) => contact.reachable && contact.leader);
-    } catch (error) {
-      if (!(error instanceof OperatingError) || error.code !== "not_ready") throw error;
-    }
+    const leader = await this.#database.leader({ timeoutMs });
     if (leader === undefined) {
       this.#counters.add("leader_not_found");
       return this.#responses.error({ status: 503, message: "leader not found" });

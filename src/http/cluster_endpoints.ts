@@ -15,34 +15,29 @@ export class ClusterEndpoints {
   readonly #database: DatabasePort;
   readonly #responses: Responses;
   readonly #bodies: BodyReader;
+  readonly #servedBy: string;
 
   constructor(options: {
     readonly database: DatabasePort;
     readonly responses: Responses;
     readonly bodies: BodyReader;
+    /** The value of `X-RQLITE-SERVED-BY`: this node's advertised HTTP address. */
+    readonly servedBy: string;
   }) {
     this.#database = options.database;
     this.#responses = options.responses;
     this.#bodies = options.bodies;
+    this.#servedBy = options.servedBy;
   }
 
   /** DELETE /remove. */
   async remove(exchange: Exchange): Promise<Response> {
     const id = idToRemove(await this.#text(exchange.request));
     if (id === undefined) return this.#responses.empty({ status: 400 });
-    const { redirect, timeoutMs } = exchange.options;
-    try {
-      const leaderUrl = redirect ? this.#database.elsewhere?.() : undefined;
-      if (leaderUrl !== undefined) {
-        const location = `${leaderUrl}${exchange.path}?${exchange.query ?? ""}`;
-        return this.#responses.redirect({ status: 301, location });
-      }
-      await this.#database.remove?.(id, { timeoutMs });
-    } catch (error) {
-      if (!(error instanceof OperatingError)) throw error;
-      return this.#responses.error(adminErrorAnswer(error));
-    }
-    return this.#responses.empty({ status: 200 });
+    const elsewhere = this.#elsewhere(exchange);
+    if (elsewhere !== undefined) return elsewhere;
+    await this.#database.remove(id, { timeoutMs: exchange.options.timeoutMs });
+    return this.#done();
   }
 
   /** POST /leader. */
@@ -56,8 +51,10 @@ export class ClusterEndpoints {
       }
       id = target.id;
     }
+    const elsewhere = this.#elsewhere(exchange);
+    if (elsewhere !== undefined) return elsewhere;
     try {
-      await this.#database.stepDown?.(id, { timeoutMs: options.timeoutMs });
+      await this.#database.stepDown(id, { timeoutMs: options.timeoutMs });
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
       // On a node alone there is nobody to hand over to, which only who waits wants to know.
@@ -68,7 +65,21 @@ export class ClusterEndpoints {
       const text = error.code === "not_leader" ? message : `stepdown: ${message}`;
       return this.#responses.error({ status, message: text });
     }
-    return this.#responses.empty({ status: 200 });
+    return this.#done();
+  }
+
+  /** Whoever asks for it is sent to the leader. @throws {OperatingError} `not_leader` when none is known. */
+  #elsewhere({ options, path, query }: Exchange): Response | undefined {
+    const leaderUrl = options.redirect ? this.#database.elsewhere(undefined) : undefined;
+    if (leaderUrl === undefined) return undefined;
+    const location = `${leaderUrl}${path}?${query ?? ""}`;
+    return this.#responses.redirect({ status: 301, location });
+  }
+
+  #done(): Response {
+    const response = this.#responses.empty({ status: 200 });
+    response.headers.append("X-RQLITE-SERVED-BY", this.#servedBy);
+    return response;
   }
 
   async #text(request: Request): Promise<string> {
@@ -98,7 +109,7 @@ function targetOf(
   | { readonly kind: "wrong"; readonly reason: string } {
   if (text === "") return { kind: "target", id: undefined };
   const value = parse(text);
-  if (typeof value !== "object" || value === null) {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return { kind: "wrong", reason: "it is no object" };
   }
   const id = "id" in value ? value.id : undefined;

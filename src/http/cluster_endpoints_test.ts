@@ -4,31 +4,8 @@ import { FakeClock } from "../os/fake_clock.ts";
 import { FakeDatabase } from "./fake_database.ts";
 import { HttpApi } from "./http_api.ts";
 
-/** A database that is changed by the cluster's endpoints. */
-class FakeCluster extends FakeDatabase {
-  failure: OperatingError | undefined;
-  leaderUrl: string | undefined;
-
-  elsewhere(): string | undefined {
-    return this.leaderUrl;
-  }
-
-  remove(id: string, options: unknown): Promise<void> {
-    return this.#do("remove", { id, options });
-  }
-
-  stepDown(id: string | undefined, options: unknown): Promise<void> {
-    return this.#do("stepDown", { id, options });
-  }
-
-  #do(name: string, argument: unknown): Promise<void> {
-    this.calls.push({ name, argument });
-    return this.failure === undefined ? Promise.resolve() : Promise.reject(this.failure);
-  }
-}
-
-function setUp(): { readonly database: FakeCluster; readonly api: HttpApi } {
-  const database = new FakeCluster();
+function setUp(): { readonly database: FakeDatabase; readonly api: HttpApi } {
+  const database = new FakeDatabase();
   const api = new HttpApi({
     database,
     clock: new FakeClock(),
@@ -70,9 +47,9 @@ Deno.test("DELETE /remove takes exactly one id, and hands it on", async () => {
   deepStrictEqual(setup.database.calls, [
     { name: "remove", argument: { id: "n2", options: { timeoutMs: 2000 } } },
   ]);
-  setup.database.failure = new OperatingError("not_leader", "leader not found");
+  setup.database.change = new OperatingError("not_leader", "leader not found");
   deepStrictEqual(await ask(setup, "/remove", request), [503, "leader not found\n"]);
-  setup.database.failure = new OperatingError("internal", "Cannot remove the last voter");
+  setup.database.change = new OperatingError("internal", "Cannot remove the last voter");
   deepStrictEqual(await ask(setup, "/remove", request), [500, "Cannot remove the last voter\n"]);
 });
 
@@ -101,16 +78,16 @@ Deno.test("POST /leader hands over to whom the body names, read only with its co
 Deno.test("POST /leader says why not", async () => {
   const setup = setUp();
   const post = { method: "POST" };
-  setup.database.failure = new OperatingError("internal", "node not found in cluster");
+  setup.database.change = new OperatingError("internal", "node not found in cluster");
   deepStrictEqual(await ask(setup, "/leader", post), [
     500,
     "stepdown: node not found in cluster\n",
   ]);
-  setup.database.failure = new OperatingError("not_ready", "store not open");
+  setup.database.change = new OperatingError("not_ready", "store not open");
   deepStrictEqual(await ask(setup, "/leader", post), [503, "stepdown: store not open\n"]);
-  setup.database.failure = new OperatingError("not_leader", "leader not found");
+  setup.database.change = new OperatingError("not_leader", "leader not found");
   deepStrictEqual(await ask(setup, "/leader", post), [503, "leader not found\n"]);
-  setup.database.failure = new OperatingError("internal", "cannot find peer");
+  setup.database.change = new OperatingError("internal", "cannot find peer");
   deepStrictEqual(await ask(setup, "/leader", post), [200, ""]);
   deepStrictEqual(await ask(setup, "/leader?wait", post), [500, "stepdown: cannot find peer\n"]);
 });
@@ -118,13 +95,17 @@ Deno.test("POST /leader says why not", async () => {
 Deno.test("redirect sends to the leader what only it can do, and nothing else", async () => {
   const setup = setUp();
   setup.database.leaderUrl = "http://leader:4001";
+  const post = { method: "POST", headers: JSON_HEADERS, body: '["a"]' };
   const requests: [path: string, init: RequestInit, isSent: boolean][] = [
-    ["/db/execute?redirect", { method: "POST", body: "[]" }, true],
-    ["/db/request?redirect&x", { method: "POST", body: "[]" }, true],
+    ["/db/execute?redirect", post, true],
+    ["/db/execute?redirect&level=none", post, true],
+    ["/db/execute?redirect&queue", post, false],
+    ["/db/request?redirect&x", post, true],
     ["/db/query?redirect&q=SELECT+1", {}, true],
     ["/db/query?redirect&q=SELECT+1&level=none", {}, false],
     ["/db/query?q=SELECT+1", {}, false],
     ["/remove?redirect", { method: "DELETE", body: '{"id":"a"}' }, true],
+    ["/leader?redirect", { method: "POST" }, true],
   ];
   for (const [path, init, isSent] of requests) {
     const response = await setup.api.handle(new Request(`http://a:1${path}`, init));
@@ -133,4 +114,36 @@ Deno.test("redirect sends to the leader what only it can do, and nothing else", 
     const location = isSent ? `http://leader:4001${path}` : null;
     strictEqual(response.headers.get("location"), location);
   }
+});
+
+Deno.test("redirect does not send on what no leader would take", async () => {
+  const setup = setUp();
+  setup.database.leaderUrl = "http://leader:4001";
+  const post = (body: string): RequestInit => ({ method: "POST", headers: JSON_HEADERS, body });
+  for (const path of ["/db/execute?redirect", "/db/query?redirect", "/db/request?redirect"]) {
+    deepStrictEqual(await ask(setup, path, post("[]")), [400, "no statements\n"]);
+    deepStrictEqual(await ask(setup, path, post('["PRAGMA journal_mode=off"]')), [
+      200,
+      '{"results":[],"error":"disallowed pragma"}',
+    ]);
+    setup.database.leaderKnown = false;
+    deepStrictEqual(await ask(setup, path, post('["a"]')), [503, "leader not found\n"]);
+    setup.database.leaderKnown = true;
+  }
+});
+
+Deno.test("a redirect holds what a header can hold, whatever the path does", async () => {
+  const setup = setUp();
+  setup.database.leaderUrl = "http://leader:4001";
+  // A Request's own URL is escaped; the server's is as it was sent.
+  const url = "http://a:1/db/query/\u2192?redirect&q=\u00e9";
+  const request = new Proxy(new Request("http://a:1/"), {
+    get: (target, name) => name === "url" ? url : Reflect.get(target, name, target),
+  });
+  const { status, headers } = await setup.api.handle(request);
+  strictEqual(status, 301);
+  strictEqual(
+    headers.get("location"),
+    "http://leader:4001/db/query/%E2%86%92?redirect&q=%C3%A9",
+  );
 });

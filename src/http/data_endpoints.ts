@@ -5,8 +5,10 @@
  * queued writes.
  */
 import { OperatingError } from "../base/errors.ts";
-import type { Answer, BodyText, QueryRequest, RequestBody } from "../command/request.ts";
+import { LARGE_BODY_CHARACTERS } from "../base/limits.ts";
+import type { Answer, BodyText, QueryRequest, ReadLevel, RequestBody } from "../command/request.ts";
 import { checkIdempotencyKey } from "../command/retry.ts";
+import { parseStatements } from "../command/statement_parser.ts";
 import type { Clock } from "../os/clock.ts";
 import { answerStream, textStream } from "./answer_stream.ts";
 import type { Counters } from "./counters.ts";
@@ -72,13 +74,14 @@ export class DataEndpoints {
     if (options.queue && name !== undefined) {
       throw new OperatingError("bad_request", "Cannot queue a write that has an Idempotency-Key");
     }
-    const elsewhere = options.redirect ? this.#elsewhere(exchange) : undefined;
-    if (elsewhere !== undefined) return elsewhere;
     const body = await this.#bodies.read(request);
     try {
       if (options.queue) return await this.#enqueue(exchange, body.text);
+      const statements = statementsBody(request, body.text);
+      const elsewhere = this.#elsewhere(exchange, { body: statements, level: undefined });
+      if (elsewhere !== undefined) return elsewhere;
       const answer = await this.#database.execute({
-        body: isPlainText(request) ? { kind: "sql", text: body.text } : jsonBody(body.text),
+        body: statements,
         transaction: options.transaction,
         format: options.format,
         timeoutMs: options.dbTimeoutMs,
@@ -87,7 +90,7 @@ export class DataEndpoints {
       });
       return this.#respond(exchange, answer);
     } catch (error) {
-      return await this.#refuse(exchange, error);
+      return this.#refuse(exchange, error);
     } finally {
       this.#bodies.release(body.sizeBytes);
     }
@@ -97,18 +100,13 @@ export class DataEndpoints {
   async query(exchange: Exchange): Promise<Response> {
     const { options, request } = exchange;
     this.#counters.add("queries");
-    const elsewhere = options.redirect ? this.#elsewhere(exchange) : undefined;
-    if (elsewhere !== undefined) return elsewhere;
     if (request.method === "GET") {
       const query = this.#queryRequest(exchange, { kind: "sql", text: options.q ?? "" });
       return await this.#run(exchange, { query, start: () => this.#database.query(query) });
     }
     const body = await this.#bodies.read(request);
     try {
-      const read: RequestBody = isPlainText(request)
-        ? { kind: "sql", text: body.text }
-        : jsonBody(body.text);
-      const query = this.#queryRequest(exchange, read);
+      const query = this.#queryRequest(exchange, statementsBody(request, body.text));
       return await this.#run(exchange, { query, start: () => this.#database.query(query) });
     } finally {
       this.#bodies.release(body.sizeBytes);
@@ -119,8 +117,6 @@ export class DataEndpoints {
   async request(exchange: Exchange): Promise<Response> {
     this.#counters.add("requests");
     const name = idempotencyKey(exchange.request);
-    const elsewhere = exchange.options.redirect ? this.#elsewhere(exchange) : undefined;
-    if (elsewhere !== undefined) return elsewhere;
     const body = await this.#bodies.read(exchange.request);
     try {
       const query = {
@@ -160,12 +156,21 @@ export class DataEndpoints {
     };
   }
 
-  /** Whoever asks for it is sent to the leader with what only the leader can do. */
-  #elsewhere(exchange: Exchange): Response | undefined {
-    const { level } = exchange.options;
-    if (level === "none" || level === "auto") return undefined;
-    const leaderUrl = this.#database.elsewhere?.();
-    return leaderUrl === undefined ? undefined : this.#redirect(exchange, leaderUrl);
+  /**
+   * Whoever asks for it is sent to the leader with what only the leader can do; not with what nobody can.
+   * `level` is undefined for a write. @throws {OperatingError} as `parseStatements`; `not_leader`.
+   */
+  #elsewhere(exchange: Exchange, work: {
+    readonly body: RequestBody;
+    readonly level: ReadLevel | undefined;
+  }): Response | undefined {
+    const { options, path, query = "" } = exchange;
+    if (!options.redirect) return undefined;
+    if (work.body.text.length <= LARGE_BODY_CHARACTERS) parseStatements(work.body);
+    const leaderUrl = this.#database.elsewhere(work.level);
+    if (leaderUrl === undefined) return undefined;
+    const location = `${leaderUrl}${path}?${query}`;
+    return this.#responses.redirect({ status: 301, location });
   }
 
   /** Runs something that may take long, and cancels it when its client goes away. */
@@ -182,9 +187,11 @@ export class DataEndpoints {
       },
     });
     try {
+      const elsewhere = this.#elsewhere(exchange, work.query);
+      if (elsewhere !== undefined) return elsewhere;
       return this.#respond(exchange, await work.start());
     } catch (error) {
-      return await this.#refuse(exchange, error);
+      return this.#refuse(exchange, error);
     } finally {
       watch.end();
     }
@@ -239,32 +246,12 @@ export class DataEndpoints {
     );
   }
 
-  async #refuse(exchange: Exchange, error: unknown): Promise<Response> {
+  #refuse(exchange: Exchange, error: unknown): Response {
     if (!(error instanceof OperatingError)) throw error;
-    if (error.code === "not_leader") {
-      this.#counters.add("leader_not_found");
-      const location = exchange.options.redirect ? await this.#leaderUrl() : undefined;
-      if (location !== undefined) return this.#redirect(exchange, location);
-    }
+    if (error.code === "not_leader") this.#counters.add("leader_not_found");
     const answer = dataErrorAnswer(error);
     if (answer.kind === "text") return this.#responses.error(answer);
     return this.#envelope(exchange, { results: "[]", error: answer.message });
-  }
-
-  #redirect(exchange: Exchange, leaderUrl: string): Response {
-    const query = exchange.query === undefined ? "" : `?${exchange.query}`;
-    return this.#responses.redirect({
-      status: 301,
-      location: `${leaderUrl}${exchange.path}${query}`,
-    });
-  }
-
-  async #leaderUrl(): Promise<string | undefined> {
-    const nodes = await this.#database.nodes({ timeoutMs: 0, nonVoters: false });
-    for (const { contact } of nodes) {
-      if (contact.reachable && contact.leader) return contact.apiUrl;
-    }
-    return undefined;
   }
 }
 
@@ -278,6 +265,11 @@ function idempotencyKey(request: Request): { readonly idempotencyKey: string } |
 
 function isPlainText(request: Request): boolean {
   return request.headers.get("content-type")?.startsWith("text/plain") ?? false;
+}
+
+/** What /db/execute and /db/query take. */
+function statementsBody(request: Request, text: BodyText): RequestBody {
+  return isPlainText(request) ? { kind: "sql", text } : jsonBody(text);
 }
 
 function jsonBody(text: BodyText): RequestBody {

@@ -5,7 +5,7 @@
  * Failures arrive as `OperatingError`; error_response.ts maps each code to its answer, and the
  * message is what the client reads. Anything else that is thrown ends the process.
  */
-import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
+import type { Answer, ExecuteRequest, QueryRequest, ReadLevel } from "../command/request.ts";
 
 /** A tree of facts; numbers are finite, integers past 2^53 are bigints. Keys are sorted when it is shown. */
 export type FactTree =
@@ -43,6 +43,8 @@ export interface DatabasePort {
     readonly timeoutMs: number;
     readonly nonVoters: boolean;
   }): Promise<readonly NodeFacts[]>;
+  /** The member that leads, as far as it could be asked; undefined when none is known or it does not answer. */
+  leader(options: { readonly timeoutMs: number }): Promise<NodeFacts | undefined>;
   /** Whether this node can serve. */
   readiness(options: {
     /** Also wait until this node has what the leader had committed when the call began. */
@@ -51,14 +53,15 @@ export interface DatabasePort {
     readonly timeoutMs: number;
   }): Promise<Readiness>;
   /**
-   * The API of the leader, `http://host:port`, when that is another node; undefined on the leader itself.
+   * The API of the leader, `http://host:port`, when only that one can do it and it is another node. `level` is
+   * that of a read; undefined for whatever changes something.
    * @throws {OperatingError} `not_leader` when none is known.
    */
-  elsewhere?(): string | undefined;
+  elsewhere(level: ReadLevel | undefined): string | undefined;
   /** Removes a member by its id, through the leader; one that is none is fine. @throws {OperatingError} */
-  remove?(id: string, options: { readonly timeoutMs: number }): Promise<void>;
+  remove(id: string, options: { readonly timeoutMs: number }): Promise<void>;
   /** Has the leader hand over, to a member by its id or to anybody. @throws {OperatingError} */
-  stepDown?(id: string | undefined, options: { readonly timeoutMs: number }): Promise<void>;
+  stepDown(id: string | undefined, options: { readonly timeoutMs: number }): Promise<void>;
   /** Takes a snapshot now. @throws {OperatingError} with what hindered it. */
   snapshot(options: {
     /** Entries of the log to keep behind it; 0 for what is configured. */

@@ -1,7 +1,8 @@
 /**
  * A database for this room's tests: records what it is asked, and answers what the test says.
  */
-import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
+import { OperatingError } from "../base/errors.ts";
+import type { Answer, ExecuteRequest, QueryRequest, ReadLevel } from "../command/request.ts";
 import type { DatabasePort, FactTree, NodeFacts, Readiness } from "./database_port.ts";
 
 /** Answers with its fields; a field that is an Error is thrown. */
@@ -9,6 +10,10 @@ export class FakeDatabase implements DatabasePort {
   readonly calls: { readonly name: string; readonly argument: unknown }[] = [];
   answer: Answer | Error | (() => Promise<Answer>) = { results: "[]", raftIndex: 0 };
   leaderKnown = true;
+  /** The API of the leader, when that is another node. */
+  leaderUrl: string | undefined;
+  /** Why the cluster cannot be changed. */
+  change: Error | undefined;
   sections: { readonly [section: string]: FactTree } | Error = { store: { open: false } };
   members: readonly NodeFacts[] | Error = [];
   ready: Readiness | Error = { state: "ready" };
@@ -53,6 +58,27 @@ export class FakeDatabase implements DatabasePort {
 
   metricsText(): Promise<string> {
     return this.#reply("metricsText", { argument: undefined, reply: this.metrics });
+  }
+
+  leader(): Promise<NodeFacts | undefined> {
+    const { members } = this;
+    if (members instanceof Error) return Promise.reject(members);
+    return Promise.resolve(
+      members.find(({ contact }) => contact.reachable && contact.leader),
+    );
+  }
+
+  elsewhere(level: ReadLevel | undefined): string | undefined {
+    if (!this.leaderKnown) throw new OperatingError("not_leader", "leader not found");
+    return level === "none" ? undefined : this.leaderUrl;
+  }
+
+  remove(id: string, options: unknown): Promise<void> {
+    return this.#reply("remove", { argument: { id, options }, reply: this.change });
+  }
+
+  stepDown(id: string | undefined, options: unknown): Promise<void> {
+    return this.#reply("stepDown", { argument: { id, options }, reply: this.change });
   }
 
   #answer(name: string, argument: unknown): Promise<Answer> {

@@ -83,7 +83,7 @@ export class HttpApi {
     this.#routes = routeTable({
       responses,
       data: new DataEndpoints({ database, clock, responses, bodies, counters, queue, servedBy }),
-      cluster: new ClusterEndpoints({ database, responses, bodies }),
+      cluster: new ClusterEndpoints({ database, responses, bodies, servedBy }),
       admin: new AdminEndpoints({
         database,
         responses,

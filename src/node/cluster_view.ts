@@ -7,6 +7,7 @@ import { type NodeId, nodeId } from "../base/ids.ts";
 import type { MemberRow } from "../command/member_table.ts";
 import type { Clock } from "../os/clock.ts";
 import { allVoters } from "../raft/configuration.ts";
+import { LEADER_WAIT_MS_MAX } from "./limits.ts";
 import type { Membership } from "./membership.ts";
 import type { Node } from "./node.ts";
 
@@ -90,6 +91,11 @@ export class ClusterView {
     return Promise.all(this.members.map((row) => this.#report(row, options)));
   }
 
+  /** The leader that is known, with what it says now. */
+  async leaderReport(options: { readonly timeoutMs: number }): Promise<MemberReport | undefined> {
+    return this.leader === undefined ? undefined : await this.#report(this.leader, options);
+  }
+
   async #report(
     row: MemberRow,
     options: { readonly timeoutMs: number },
@@ -132,7 +138,7 @@ export class ClusterView {
   async #order(order: LeaderOrder, options: { readonly timeoutMs: number }): Promise<void> {
     const { node, membership } = this.#options;
     for (let attempt = 1;; attempt++) {
-      await node.untilLeader(options.timeoutMs);
+      await node.untilLeader(Math.min(options.timeoutMs, LEADER_WAIT_MS_MAX));
       const { leader } = membership;
       if (leader === undefined) throw new OperatingError("not_leader", "leader not found");
       try {

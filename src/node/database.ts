@@ -11,6 +11,7 @@ import { LARGE_BODY_CHARACTERS } from "../base/limits.ts";
 import { encodeExecuteBody } from "../command/execute_body.ts";
 import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
 import { attachRetryName } from "../command/retry.ts";
+import { parseStatements } from "../command/statement_parser.ts";
 import { NOBODY } from "../raft/types.ts";
 import { answerWrites } from "./forwarded_writes.ts";
 import type { ForwardedWork, Forwarding } from "./forwarding.ts";
@@ -139,6 +140,7 @@ export class Database {
   /** A read. */
   async query(request: QueryRequest): Promise<Answer> {
     const { node, forwarding } = this.require();
+    this.#assertTakable(request);
     if (forwarding === undefined) return await this.#query(request);
     for (let attempt = 1;; attempt++) {
       try {
@@ -175,6 +177,7 @@ export class Database {
     // What its statements are would be found out by the state of now, not that of the first time.
     if (request.idempotencyKey !== undefined) return await this.#write(request, { rows: true });
     const { node, forwarding } = this.require();
+    this.#assertTakable(request);
     if (forwarding === undefined) return await this.#request(request);
     for (let attempt = 1;; attempt++) {
       try {
@@ -239,6 +242,13 @@ export class Database {
 
   #levelOf({ level }: QueryRequest): Exclude<QueryRequest["level"], "auto"> {
     return level === "auto" ? this.require().node.automaticLevel : level;
+  }
+
+  /** What no leader would take does not wait for one. @throws {OperatingError} as `parseStatements`. */
+  #assertTakable(request: QueryRequest): void {
+    const { node } = this.require();
+    if (node.leaderId !== NOBODY || this.#levelOf(request) === "none") return;
+    if (request.body.text.length <= LARGE_BODY_CHARACTERS) parseStatements(request.body);
   }
 
   /** Waits a little for a leader. @returns whether a request that was refused may be tried with it. */

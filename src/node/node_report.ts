@@ -134,6 +134,16 @@ export class NodeReport {
     }];
   }
 
+  /** The member that leads; undefined when none is known, or it does not answer, or the node still opens. */
+  async leader(options: { readonly timeoutMs: number }): Promise<MemberReport | undefined> {
+    const opened = this.#opened();
+    if (opened === undefined) return undefined;
+    const leader = opened.cluster === undefined
+      ? (await this.nodes({ ...options, nonVoters: false }))[0]
+      : await opened.cluster.leaderReport(options);
+    return leader?.contact.reachable && leader.contact.leader ? leader : undefined;
+  }
+
   /** Whether requests would be served now; with `sync`, once this node has what is committed now. */
   async readiness(
     options: { readonly sync: boolean; readonly timeoutMs: number },
