@@ -18,7 +18,7 @@ import type { ForwardedWork, Forwarding } from "./forwarding.ts";
 import { LEADER_WAIT_MS_MAX } from "./limits.ts";
 import type { ClusterView } from "./cluster_view.ts";
 import type { Node } from "./node.ts";
-import type { StateMachinePort } from "./ports.ts";
+import type { QueryOutcome, StateMachinePort } from "./ports.ts";
 
 /** Between two attempts of a follower to have a read confirmed. */
 const CONFIRM_ATTEMPT_MS = 1_000;
@@ -154,22 +154,26 @@ export class Database {
   }
 
   async #query(request: QueryRequest): Promise<Answer> {
-    const { node, stateMachine } = this.require();
-    for (;;) {
-      const wasLeader = node.isLeader;
-      const raftIndex = await this.#waitForLevel(request);
-      const outcome = await stateMachine.query(request, { unified: false });
-      if (outcome.kind === "write") {
-        throw new OperatingError("internal", "A query turned into a write");
-      }
-      const isOwnWord = wasLeader && this.#levelOf(request) === "weak";
-      if (!isOwnWord || node.isFollowed) {
-        return { results: outcome.results, raftIndex, stateIndex: outcome.index };
-      }
-      // Meanwhile somebody else may have been leading for so long that this was stale (rule E4).
-      if (typeof outcome.results !== "string") await outcome.results.cancel();
-      await this.#confirm(request.linearizableTimeoutMs);
+    const { outcome, raftIndex } = await this.#read(request, { unified: false });
+    if (outcome.kind === "write") {
+      throw new OperatingError("internal", "A query turned into a write");
     }
+    return { results: outcome.results, raftIndex, stateIndex: outcome.index };
+  }
+
+  /** Runs what may be a read by its level, and a second time if meanwhile somebody else may have led (rule E4). */
+  async #read(
+    request: QueryRequest,
+    options: { readonly unified: boolean },
+  ): Promise<{ readonly outcome: QueryOutcome; readonly raftIndex: LogIndex | 0 }> {
+    const { node, stateMachine } = this.require();
+    const { raftIndex, isOwnWord } = await this.#waitForLevel(request);
+    if (!isOwnWord) return { outcome: await stateMachine.query(request, options), raftIndex };
+    const outcome = await stateMachine.query(copyOf(request), options);
+    if (outcome.kind === "write" || node.isFollowed) return { outcome, raftIndex };
+    if (typeof outcome.results !== "string") await outcome.results.cancel();
+    await this.#confirm(request.linearizableTimeoutMs);
+    return { outcome: await stateMachine.query(request, options), raftIndex };
   }
 
   /** Reads and writes mixed: a read when every statement is one and it has no key, else one log entry. */
@@ -190,9 +194,7 @@ export class Database {
   }
 
   async #request(request: QueryRequest): Promise<Answer> {
-    const { stateMachine } = this.require();
-    const raftIndex = await this.#waitForLevel(request);
-    const outcome = await stateMachine.query(request, { unified: true });
+    const { outcome, raftIndex } = await this.#read(request, { unified: true });
     if (outcome.kind === "answer") {
       return { results: outcome.results, raftIndex, stateIndex: outcome.index };
     }
@@ -275,8 +277,13 @@ export class Database {
     }
   }
 
-  /** @returns the index of the log entry that the level needed, or 0. */
-  async #waitForLevel(request: QueryRequest): Promise<LogIndex | 0> {
+  /**
+   * @returns the index of the log entry that the level needed, or 0; and whether the read rests on nothing but
+   * this node's word that it leads, which must still hold when it has run (rule E4).
+   */
+  async #waitForLevel(
+    request: QueryRequest,
+  ): Promise<{ readonly raftIndex: LogIndex | 0; readonly isOwnWord: boolean }> {
     const { node } = this.require();
     this.#hasQueried = true;
     const { minIndex } = request;
@@ -287,20 +294,20 @@ export class Database {
     switch (level) {
       case "none":
         node.assertFresh(request);
-        return 0;
+        break;
       case "weak":
-        if (!node.isLeader || !node.mayReadWeakly()) {
-          await this.#confirm(request.linearizableTimeoutMs);
-        }
-        return 0;
+        if (node.isLeader && node.mayReadWeakly()) return { raftIndex: 0, isOwnWord: true };
+        await this.#confirm(request.linearizableTimeoutMs);
+        break;
       case "linearizable":
         await this.#confirm(request.linearizableTimeoutMs);
-        return 0;
+        break;
       case "strong":
-        return await node.barrier();
+        return { raftIndex: await node.barrier(), isOwnWord: false };
       default:
         return unreachable(level);
     }
+    return { raftIndex: 0, isOwnWord: false };
   }
 
   /** The open node. @throws {OperatingError} `not_ready` while it opens. */

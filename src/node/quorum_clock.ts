@@ -9,12 +9,18 @@
 import type { NodeId } from "../base/ids.ts";
 import type { ConfState } from "../raft/types.ts";
 
-/** Heartbeats without an answer that are remembered of each peer; past it all of them count as lost. */
+/** Heartbeats that leave within so long count as sent with the first of them. Milliseconds. */
+const TOGETHER_MS = 20;
+
+/**
+ * Times of heartbeats without an answer that are remembered of each peer; past it all of them count as lost.
+ * Together more than an election timeout, however many reads ask for rounds of their own.
+ */
 const UNANSWERED_MAX = 64;
 
 interface Peer {
-  /** When heartbeats were sent that have no answer yet, oldest first. */
-  sentMs: number[];
+  /** When heartbeats were sent that have no answer yet, and how many, oldest first. */
+  sent: { readonly ms: number; count: number }[];
   /** Answers to heartbeats that were given up are still to come, so many. */
   ignored: number;
   answeredMs: number;
@@ -27,11 +33,16 @@ export class QuorumClock {
   /** A heartbeat leaves for `to`. */
   sent(to: NodeId, nowMs: number): void {
     const peer = this.#peer(to);
-    if (peer.sentMs.length >= UNANSWERED_MAX) {
-      peer.ignored += peer.sentMs.length;
-      peer.sentMs = [];
+    const newest = peer.sent.at(-1);
+    if (newest !== undefined && nowMs - newest.ms < TOGETHER_MS) {
+      newest.count += 1;
+      return;
     }
-    peer.sentMs.push(nowMs);
+    if (peer.sent.length >= UNANSWERED_MAX) {
+      for (const { count } of peer.sent) peer.ignored += count;
+      peer.sent = [];
+    }
+    peer.sent.push({ ms: nowMs, count: 1 });
   }
 
   /** An answer has come from `from`. */
@@ -41,15 +52,18 @@ export class QuorumClock {
       peer.ignored -= 1;
       return;
     }
-    const sentMs = peer.sentMs.shift();
-    if (sentMs !== undefined) peer.answeredMs = Math.max(peer.answeredMs, sentMs);
+    const [oldest] = peer.sent;
+    if (oldest === undefined) return;
+    peer.answeredMs = Math.max(peer.answeredMs, oldest.ms);
+    oldest.count -= 1;
+    if (oldest.count === 0) peer.sent.shift();
   }
 
   /** What was sent to `peer` is lost: nothing of it will be answered. */
   lost(peer: NodeId): void {
     const known = this.#peers.get(peer);
     if (known === undefined) return;
-    known.sentMs = [];
+    known.sent = [];
     known.ignored = 0;
   }
 
@@ -76,7 +90,7 @@ export class QuorumClock {
   #peer(id: NodeId): Peer {
     let peer = this.#peers.get(id);
     if (peer === undefined) {
-      peer = { sentMs: [], ignored: 0, answeredMs: -Infinity };
+      peer = { sent: [], ignored: 0, answeredMs: -Infinity };
       this.#peers.set(id, peer);
     }
     return peer;

@@ -1,0 +1,72 @@
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { logIndex } from "../base/ids.ts";
+import type { QueryRequest } from "../command/request.ts";
+import { Database } from "./database.ts";
+import type { Node } from "./node.ts";
+import type { QueryOutcome, StateMachinePort } from "./ports.ts";
+
+/** What a leader and its state were asked, in order; `follows` says what each look at its followers finds. */
+class Leader {
+  readonly asked: string[] = [];
+  readonly database = new Database();
+  #reads = 0;
+
+  constructor(follows: boolean[]) {
+    const isFollowed = (): boolean => {
+      this.asked.push("look");
+      return follows.shift() ?? true;
+    };
+    const node = {
+      isLeader: true,
+      automaticLevel: "weak",
+      mayReadWeakly: isFollowed,
+      get isFollowed() {
+        return isFollowed();
+      },
+      confirmRead: () => {
+        this.asked.push("confirm");
+        return Promise.resolve();
+      },
+    } as unknown as Node;
+    const stateMachine = {
+      query: (): Promise<QueryOutcome> => {
+        this.asked.push("read");
+        this.#reads += 1;
+        return Promise.resolve({
+          kind: "answer",
+          results: `[${this.#reads}]`,
+          index: logIndex(7),
+        });
+      },
+    } as unknown as StateMachinePort;
+    this.database.attach({ node, stateMachine });
+  }
+}
+
+const WEAK: QueryRequest = {
+  id: 1,
+  body: { kind: "sql", text: "SELECT 1" },
+  transaction: false,
+  format: 0,
+  timeoutMs: 0,
+  level: "weak",
+  freshnessMs: 0,
+  freshnessStrict: false,
+  linearizableTimeoutMs: 1000,
+};
+
+for (const way of ["query", "request"] as const) {
+  Deno.test(`Database.${way}() reads again, confirmed, when it is followed no more behind a weak read (E4)`, async () => {
+    const leader = new Leader([true, false]);
+    const { results } = await leader.database[way](WEAK);
+    strictEqual(results, "[2]");
+    deepStrictEqual(leader.asked, ["look", "read", "look", "confirm", "read"]);
+  });
+
+  Deno.test(`Database.${way}() reads once what a quorum has confirmed, followed or not (E4)`, async () => {
+    const leader = new Leader([false, false, false]);
+    const { results } = await leader.database[way](WEAK);
+    strictEqual(results, "[1]");
+    deepStrictEqual(leader.asked, ["look", "confirm", "read"]);
+  });
+}
