@@ -214,7 +214,8 @@ export class EventLoop {
   receive(message: Message): void {
     if (this.#stopped || this.#inbox.length >= INBOX_MESSAGES_MAX) return;
     if (message.from === this.#softState.leader) this.#leaderContactMs = this.#clock.monotonicMs();
-    if (message.kind === "heartbeat_response") this.quorum.answered(message.from);
+    const isAnswer = message.kind === "heartbeat_response" && message.term === this.#raft.term;
+    if (isAnswer) this.quorum.answered(message.from);
     this.#inbox.push(message);
     this.#scheduleTurn();
   }

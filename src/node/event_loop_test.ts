@@ -139,6 +139,21 @@ function append(options: {
   };
 }
 
+/** Makes a leader of term 2 of it, whose first entry is committed. */
+async function elect({ loop }: Follower): Promise<void> {
+  const envelope = { from: nodeId(2), to: nodeId(1), term: term(2) };
+  const nothing = { commit: logIndex(0), commitTerm: term(0) };
+  loop.campaign();
+  for (const ballot of ["pre_vote", "vote"] as const) {
+    await settle();
+    loop.receive({ kind: "vote_response", ballot, ...envelope, isGranted: true, ...nothing });
+  }
+  await settle();
+  const index = logIndex(2);
+  loop.receive({ kind: "append_response", ...envelope, index, rejection: undefined });
+  await settle();
+}
+
 function accepted(sent: readonly Message[]): number[] {
   return sent.flatMap((each) => each.kind === "append_response" ? [each.index] : []);
 }
@@ -231,4 +246,22 @@ Deno.test("EventLoop writes entries that come with a snapshot behind it, before 
   deepStrictEqual(log.calls, ["marker 10"]);
   deepStrictEqual([log.firstIndex, log.lastIndex, stateMachine.applied.index], [11, 12, 12]);
   ok(accepted(sent).includes(12));
+});
+
+Deno.test("EventLoop does not count an older term's answers to heartbeats among those of its own (E4)", async () => {
+  const leader = startFollower();
+  const { loop } = leader;
+  await elect(leader);
+  loop.readIndex(1);
+  await settle();
+  const answer = {
+    kind: "heartbeat_response",
+    from: nodeId(2),
+    to: nodeId(1),
+    readRound: 0,
+  } as const;
+  loop.receive({ ...answer, term: term(1) });
+  strictEqual(loop.quorum.confirmedMs(THREE, nodeId(1)), -Infinity);
+  loop.receive({ ...answer, term: term(2) });
+  strictEqual(loop.quorum.confirmedMs(THREE, nodeId(1)), 0);
 });
