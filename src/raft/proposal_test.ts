@@ -135,3 +135,19 @@ Deno.test("the automatic leave is proposed again after a transfer held it back, 
   deepStrictEqual(cluster.raft(2).configuration.votersOutgoing, []);
   ok(!cluster.raft(2).configuration.autoLeave);
 });
+
+Deno.test("the automatic leave is proposed when a transfer that held it back is given up, without other entries", () => {
+  const cluster = new TestCluster({ voters: [1, 2, 3, 4, 5] });
+  cluster.elect(1);
+  cluster.isolate(2);
+  cluster.raft(1).proposeConfChange(change("r5 v6", "implicit"));
+  cluster.raft(1).transferLeadership(nodeId(2));
+  cluster.settle();
+  cluster.node(1).tick(9);
+  cluster.settle();
+  ok(cluster.raft(1).configuration.autoLeave, "the successor still has its time");
+  cluster.node(1).tick(1);
+  cluster.settle();
+  ok(!cluster.raft(1).configuration.autoLeave);
+  deepStrictEqual(cluster.raft(1).configuration.votersOutgoing, []);
+});

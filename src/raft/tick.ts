@@ -2,6 +2,7 @@
  * Time: what happens when nothing happens. One tick is as long as the driver makes it (rule E1).
  */
 import { campaign, isPromotable } from "./election.ts";
+import { proposeAutoLeave } from "./proposal.ts";
 import { broadcastHeartbeat } from "./replication.ts";
 import { becomeFollower } from "./roles.ts";
 import { releaseHeldBack } from "./snapshot.ts";
@@ -40,8 +41,11 @@ function tickLeader(state: RaftState): void {
   }
   if (state.electionElapsed >= config.electionTicks) {
     state.electionElapsed = 0;
-    // The successor had its time; proposals are taken again (Raft thesis 3.10).
-    state.transferee = NOBODY;
+    // The successor had its time; proposals are taken again (Raft thesis 3.10), this node's own among them.
+    if (state.transferee !== NOBODY) {
+      state.transferee = NOBODY;
+      proposeAutoLeave(state);
+    }
     releaseHeldBack(state);
   }
   if (state.heartbeatElapsed < config.heartbeatTicks) return;
