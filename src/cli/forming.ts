@@ -5,7 +5,7 @@
  * With all pledges the proposer begins the cluster; whoever is pledged asks it how that began. A node that
  * belongs to a cluster already turns forming into joining.
  *
- * DATA_DIR/raft/pledge.json: {"clusterId": hex, "proposer": name}, from the pledge to the birth.
+ * DATA_DIR/raft/pledge.json: {"clusterId": hex, "proposer": name, "isOwn": boolean}, from the pledge to the birth.
  */
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { type NodeId, nodeId } from "../base/ids.ts";
@@ -34,14 +34,16 @@ const CALL_TIMEOUT_MS = 2_000;
 /** A promise that was given. */
 interface Pledge {
   readonly clusterId: Uint8Array;
-  /** Name of the node that proposed. */
+  /** Name of the node that proposed, or of the member that was asked to be let in. */
   readonly proposer: string;
+  /** Whether it is this node's own proposal, to be made again. */
+  readonly isOwn: boolean;
 }
 
 /** What forming needs. */
 export interface FormingOptions {
   readonly config: Config;
-  readonly port: PeerPort;
+  readonly port: Pick<PeerPort, "identity" | "call">;
   readonly clock: Clock;
   readonly entropy: Entropy;
   readonly fileSystem: FileSystem;
@@ -54,6 +56,7 @@ export class Forming {
   readonly #options: FormingOptions;
   readonly #path: string;
   #pledge: Pledge | undefined;
+  #lastTurn: Promise<unknown> = Promise.resolve();
 
   constructor(options: FormingOptions) {
     this.#options = options;
@@ -64,7 +67,9 @@ export class Forming {
   async form(): Promise<Birth> {
     const { config, clock, stop, logger } = this.#options;
     const { bootstrapExpect, bootstrapTimeoutMs } = config.cluster;
-    this.#pledge = await this.#read();
+    await this.#inTurn(async () => {
+      this.#pledge = await this.#read();
+    });
     const deadlineMs = clock.monotonicMs() + bootstrapTimeoutMs;
     let said = "";
     while (!stop.aborted && clock.monotonicMs() < deadlineMs) {
@@ -89,17 +94,16 @@ export class Forming {
     if (!members.some((each) => isSameIdentity(each.incarnation, incarnation))) {
       throw new OperatingError("conflict", "Cannot pledge: this node is not among the members");
     }
-    if (this.#pledge !== undefined && !isSameIdentity(this.#pledge.clusterId, clusterId)) {
-      return { kind: "taken", clusterId: this.#pledge.clusterId };
-    }
-    await this.#keep({ clusterId, proposer: proposer?.name ?? "" });
-    return { kind: "pledged" };
+    const held = await this.#pledgeTo({ clusterId, proposer: proposer?.name ?? "", isOwn: false });
+    return held === undefined ? { kind: "pledged" } : { kind: "taken", clusterId: held.clusterId };
   }
 
   /** The proposer of `clusterId` has given up. */
   async abort(clusterId: Uint8Array): Promise<void> {
-    if (this.#pledge === undefined || !isSameIdentity(this.#pledge.clusterId, clusterId)) return;
-    await this.#release();
+    await this.#inTurn(async () => {
+      if (this.#pledge === undefined || !isSameIdentity(this.#pledge.clusterId, clusterId)) return;
+      await this.#release();
+    });
   }
 
   /** All others that answer, by name. */
@@ -128,11 +132,11 @@ export class Forming {
   async #join({ identity }: IdentifyAnswer): Promise<Birth | undefined> {
     const { config, port, logger } = this.#options;
     const { clusterId, raftAddress, name } = identity;
-    const pledged = this.#pledge;
-    if (
-      clusterId !== undefined && pledged !== undefined &&
-      !isSameIdentity(clusterId, pledged.clusterId)
-    ) {
+    // From the question on: a member of one cluster must not be counted on by another proposer.
+    const pledged = clusterId === undefined
+      ? undefined
+      : await this.#pledgeTo({ clusterId, proposer: name, isOwn: false });
+    if (pledged !== undefined) {
       throw new FatalError(
         1,
         `Cannot join the cluster of ${name}: this node is pledged to another one, which ` +
@@ -142,7 +146,6 @@ export class Forming {
     try {
       const options = { timeoutMs: config.cluster.connectTimeoutMs };
       const answer = await port.call<"join">(raftAddress, joinRequest(port, config), options);
-      await this.#release();
       return birthOf(answer);
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
@@ -154,7 +157,7 @@ export class Forming {
 
   /** Proposes, when all are there and it is this node's part. @returns undefined when it was not to be. */
   async #propose(others: readonly IdentifyAnswer[]): Promise<Birth | undefined> {
-    const { config, port, entropy, logger } = this.#options;
+    const { config, port, entropy } = this.#options;
     if (others.length !== config.cluster.bootstrapExpect - 1) return undefined;
     const members = [port.identity, ...others.map(({ identity }) => identity)]
       .sort((left, right) => left.name < right.name ? -1 : 1)
@@ -164,16 +167,23 @@ export class Forming {
     const own = members.findIndex(({ incarnation }) =>
       isSameIdentity(incarnation, port.identity.incarnation)
     );
-    const isPledgedElsewhere = this.#pledge !== undefined &&
-      this.#pledge.proposer !== port.identity.name;
-    if (
-      own !== 0 || isPledgedElsewhere ||
-      new Set(members.map(({ name }) => name)).size < members.length
-    ) {
+    if (own !== 0 || new Set(members.map(({ name }) => name)).size < members.length) {
       return undefined;
     }
-    const clusterId = this.#pledge?.clusterId ?? entropy.bytes(INCARNATION_BYTES);
-    await this.#keep({ clusterId, proposer: port.identity.name });
+    const known = this.#pledge?.isOwn === true ? this.#pledge.clusterId : undefined;
+    const clusterId = known ?? entropy.bytes(INCARNATION_BYTES);
+    const proposal = { clusterId, proposer: port.identity.name, isOwn: true };
+    if (await this.#pledgeTo(proposal) !== undefined) return undefined;
+    return await this.#begin({ clusterId, members, own });
+  }
+
+  /** @returns undefined when somebody is pledged elsewhere, or not to be reached. */
+  async #begin({ clusterId, members, own }: {
+    readonly clusterId: Uint8Array;
+    readonly members: readonly PledgedMember[];
+    readonly own: number;
+  }): Promise<Birth | undefined> {
+    const { config, logger } = this.#options;
     const refusal = await this.#collect({ kind: "pledge", clusterId, members });
     if (refusal === undefined) return foundingBirth({ clusterId, members, own, config });
     logger.warn("Cannot form a cluster yet", { reason: refusal });
@@ -211,8 +221,36 @@ export class Forming {
         return refusal;
       }
     }
-    await this.#release();
+    await this.abort(clusterId);
     return refusal;
+  }
+
+  /**
+   * Pledges this node, durably, unless it is pledged to another cluster. One after the other, since each of two
+   * proposers that ask at the same moment would else find it free.
+   * @returns the pledge that holds already, to another cluster.
+   */
+  #pledgeTo(pledge: Pledge): Promise<Pledge | undefined> {
+    return this.#inTurn(async () => {
+      const held = this.#pledge;
+      if (held !== undefined) {
+        return isSameIdentity(held.clusterId, pledge.clusterId) ? undefined : held;
+      }
+      await this.#keep(pledge);
+      return undefined;
+    });
+  }
+
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const before = this.#lastTurn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#lastTurn = promise;
+    await before;
+    try {
+      return await work();
+    } finally {
+      resolve();
+    }
   }
 
   async #read(): Promise<Pledge | undefined> {
@@ -222,8 +260,9 @@ export class Forming {
     try {
       const bytes = new Uint8Array(file.sizeSync());
       file.readSync(bytes, 0);
-      const { clusterId, proposer } = JSON.parse(new TextDecoder().decode(bytes));
-      return { clusterId: Uint8Array.fromHex(clusterId), proposer: String(proposer) };
+      const { clusterId, proposer, isOwn } = JSON.parse(new TextDecoder().decode(bytes));
+      const held = { clusterId: Uint8Array.fromHex(clusterId), proposer: String(proposer) };
+      return { ...held, isOwn: isOwn === true };
     } catch (error) {
       if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
       throw new FatalError(65, `Cannot read ${this.#path}: ${error.message}`, { cause: error });
@@ -238,7 +277,7 @@ export class Forming {
     const next = `${this.#path}.next`;
     if (await fileSystem.exists(next)) fileSystem.removeSync(next);
     const file = fileSystem.createSync(next);
-    const text = JSON.stringify({ clusterId: pledge.clusterId.toHex(), proposer: pledge.proposer });
+    const text = JSON.stringify({ ...pledge, clusterId: pledge.clusterId.toHex() });
     file.writeSync(new TextEncoder().encode(text), 0);
     await file.sync();
     file.close();

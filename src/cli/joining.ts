@@ -29,7 +29,7 @@ export interface JoinOptions {
 }
 
 /** The request of this node. */
-export function joinRequest(port: PeerPort, config: Config): JoinRequest {
+export function joinRequest(port: Pick<PeerPort, "identity">, config: Config): JoinRequest {
   const { name, incarnation, raftAddress, apiUrl, sqliteFingerprint, featureLevel } = port.identity;
   return {
     kind: "join",

@@ -1,10 +1,13 @@
 /**
  * Clients that write without pause, each one insert after the other, and note when each was acknowledged.
- * A client whose request fails goes on at the next node of its list, as a client library does.
+ * A client whose request fails goes on at the next node of its list for a while, as a client library does.
  */
 
 /** How long a client waits for an answer. */
 const TIMEOUT_MS = 5_000;
+
+/** How long a client stays away from its own node after a failure. */
+const AWAY_MS = 1_000;
 
 /** Between a failure and the next attempt. */
 const PAUSE_MS = 5;
@@ -34,7 +37,7 @@ export class Writers {
   readonly #limit: number;
   readonly #clients: Promise<void>[] = [];
 
-  /** Client number N begins at URL number N modulo their count. `limit`: writes in all. */
+  /** Client number N is at home at URL number N modulo their count. `limit`: writes in all. */
   constructor(
     { urls, clients, limit = Infinity }: {
       readonly urls: readonly string[];
@@ -88,7 +91,9 @@ export class Writers {
 
   async #run(urls: readonly string[], client: number): Promise<void> {
     let place = client;
+    let awayUntilMs = 0;
     while (!this.#isStopped && this.#acknowledged < this.#limit) {
+      if (performance.now() >= awayUntilMs) place = client;
       const url = urls[place % urls.length] ?? "";
       const sentMs = performance.now();
       const failure = await insert(url);
@@ -100,6 +105,7 @@ export class Writers {
       }
       this.failures.push(outcome);
       place += 1;
+      awayUntilMs = performance.now() + AWAY_MS;
       await sleep(PAUSE_MS);
     }
   }
