@@ -47,8 +47,8 @@ export const TIMEOUT_MS_DEFAULT = 30_000;
 export const LINEARIZABLE_TIMEOUT_MS_DEFAULT = 10_000;
 export const LINEARIZABLE_TIMEOUT_MS_ON_REQUEST = 1_000;
 
-/** The longest wait that a client can ask for; the timers of the runtime go no further. */
-export const DURATION_MS_MAX = 2 ** 31 - 1;
+/** The longest wait that a client can ask for: half of what timers and gRPC's deadlines take, 12 days. */
+export const DURATION_MS_MAX = 2 ** 30;
 
 /** Bytes of one queued request, and of the requests that the queue puts into one log entry. */
 export const QUEUED_REQUEST_BYTES_MAX = 1024 * 1024;

@@ -176,11 +176,10 @@ function duration(
 function integer(values: Values, name: string): number {
   const text = values.get(name);
   if (text === undefined) return 0;
-  const value = Number(text);
-  if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value)) {
+  if (!/^[+-]?\d{1,19}$/.test(text) || BigInt.asIntN(64, BigInt(text)) !== BigInt(text)) {
     throw new OperatingError("bad_request", `${name} is not a valid integer`);
   }
-  return Math.max(value, 0);
+  return Math.min(Math.max(Number(text), 0), Number.MAX_SAFE_INTEGER);
 }
 
 function readLevel(text: string | undefined): ReadLevel | undefined {

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { OperatingError } from "../base/errors.ts";
 import { FORMAT } from "../command/request.ts";
-import { QUERY_STRINGS_KEPT_MAX } from "./limits.ts";
+import { DURATION_MS_MAX, QUERY_STRINGS_KEPT_MAX } from "./limits.ts";
 import { parseQueryString, QueryStrings, READ_LEVELS } from "./query_string.ts";
 
 function refused(query: string, message: string): void {
@@ -105,13 +105,15 @@ Deno.test("parseQueryString() refuses with the wire's texts, in its order", () =
   refused("retries=x&linearizable_timeout=x", "linearizable_timeout is not a valid duration");
   refused("trailing_logs=x&retries=1.5", "retries is not a valid integer");
   refused("trailing_logs=&q", "trailing_logs is not a valid integer");
+  refused("retries=9223372036854775808", "retries is not a valid integer");
+  strictEqual(parseQueryString("retries=9223372036854775807&trailing_logs=-5").trailingLogs, 0);
   refused("q", "query parameter not set");
   refused("q=", "query parameter not set");
 });
 
 Deno.test("parseQueryString() clamps durations to what a timer can wait", () => {
   strictEqual(parseQueryString("timeout=-5s").timeoutMs, 0);
-  strictEqual(parseQueryString("timeout=100000h").timeoutMs, 2 ** 31 - 1);
+  strictEqual(parseQueryString("timeout=100000h").timeoutMs, DURATION_MS_MAX);
 });
 
 Deno.test("QueryStrings.parse() keeps what it has parsed, and not too much of it", () => {

@@ -102,6 +102,7 @@ export class Forwarding {
       return await this.#send({ format, deadlineMs, payload: () => payload.slice() });
     }
     for (let attempt = 0;; attempt++) {
+      if (!this.#session.isOpen) await this.#inTime(this.#session.open(), deadlineMs);
       const named = await this.#session.begin();
       try {
         return await this.#send({
@@ -171,9 +172,7 @@ export class Forwarding {
         ? NOBODY
         : await this.#node.untilLeader(Math.min(leftMs, LEADER_WAIT_MS_MAX));
       const leader = this.#node.loop.members.members.find((row) => row.nodeId === leaderId);
-      if (leader === undefined) {
-        throw unknown ?? new OperatingError("not_leader", "leader not found");
-      }
+      if (leader === undefined) throw unknown ?? this.#tooLate();
       try {
         if (nodeId(leader.nodeId) !== this.#node.id) {
           return await this.#whileLeading(leader, attempt.remote(leader, leftMs));
@@ -214,6 +213,23 @@ export class Forwarding {
       format: 0,
       deadlineMs: this.#deadline(undefined),
     });
+  }
+
+  /** The session is everybody's, and goes on opening when the time of one write is over. */
+  async #inTime(opening: Promise<void>, deadlineMs: number): Promise<void> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const leftMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
+    const timer = this.#clock.startTimer(leftMs, () => reject(this.#tooLate()));
+    try {
+      await Promise.race([opening, promise]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #tooLate(): OperatingError {
+    if (this.#node.leaderId === NOBODY) return new OperatingError("not_leader", "leader not found");
+    return new OperatingError("timeout", "timeout waiting for the leader to respond");
   }
 
   #deadline(timeoutMs: number | undefined): number {

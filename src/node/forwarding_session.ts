@@ -26,6 +26,7 @@ export class ForwardingSession {
     session: { readonly nodeId: number; readonly bootNonce: bigint },
   ) => Promise<void>;
   #opening: Promise<void> | undefined;
+  #isOpen = false;
   #sequence = 0;
   /** Ascending, since sequences are given in order. */
   readonly #outstanding = new Set<number>();
@@ -43,6 +44,16 @@ export class ForwardingSession {
     this.#nodeId = options.nodeId;
     this.#open = options.open;
     this.#bootNonce = new DataView(bootNonce.buffer, bootNonce.byteOffset, 8).getBigUint64(0);
+  }
+
+  /** Whether a write can be named without waiting. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Opens the session, or waits until it is open. @throws {OperatingError} what hinders it. */
+  async open(): Promise<void> {
+    await this.#opened();
   }
 
   /** Names the next write. @throws {OperatingError} `overloaded`, or what hinders the session. */
@@ -69,6 +80,7 @@ export class ForwardingSession {
   /** The cluster does not know the session (any more): the next write opens it anew. */
   forget(): void {
     this.#opening = undefined;
+    this.#isOpen = false;
   }
 
   #lowest(own: number): number {
@@ -82,6 +94,7 @@ export class ForwardingSession {
     this.#opening = opening;
     try {
       await opening;
+      if (this.#opening === opening) this.#isOpen = true;
     } catch (error) {
       if (this.#opening === opening) this.#opening = undefined;
       throw error;

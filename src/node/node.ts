@@ -84,6 +84,9 @@ export class Node {
   readonly #observers: NodeObserver[] = [];
   #updateTimeMs: number | undefined;
   #strongReadTerm = 0;
+  #wasLeader = false;
+  /** When this node last led; -Infinity for never. */
+  #ledUntilMs = -Infinity;
   #isStopping = false;
 
   constructor(options: NodeOptions) {
@@ -158,13 +161,11 @@ export class Node {
     return this.#loop.role.leader;
   }
 
-  /** Milliseconds since the leader was heard from: 0 for the leader, undefined for never. */
+  /** Milliseconds since the leader was heard from, or was this node: 0 for the leader, undefined for never. */
   get leaderContactAgeMs(): number | undefined {
     if (this.isLeader) return 0;
-    const { leaderContactMs } = this.#loop;
-    return leaderContactMs === undefined
-      ? undefined
-      : this.#options.clock.monotonicMs() - leaderContactMs;
+    const contactMs = Math.max(this.#loop.leaderContactMs ?? -Infinity, this.#ledUntilMs);
+    return contactMs === -Infinity ? undefined : this.#options.clock.monotonicMs() - contactMs;
   }
 
   /** Whether this member has a vote, as of what is applied here. */
@@ -506,6 +507,8 @@ export class Node {
   }
 
   #onRoleChanged(): void {
+    if (this.#wasLeader && !this.isLeader) this.#ledUntilMs = this.#options.clock.monotonicMs();
+    this.#wasLeader = this.isLeader;
     this.#checkReady();
     for (const waiter of this.#leaderWaiters) waiter();
     for (const observer of this.#observers) observer.onRoleChanged?.();

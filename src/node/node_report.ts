@@ -159,13 +159,18 @@ export class NodeReport {
     }
     if (options.sync) {
       const error = await failureOf(opened.node.confirmRead(options.timeoutMs));
-      if (error !== undefined) return { state: "sync_failed", error };
+      if (error?.code === "timeout") {
+        return { state: "sync_failed", error: "timeout waiting for commit index" };
+      }
+      if (error !== undefined) return { state: "sync_failed", error: error.message };
     }
     // Before the first query no reader runs, and asking would start one for nothing: that the node is
     // ready means that the database has just taken an entry of this term.
     if (!this.#hasQueried()) return { state: "ready" };
     const error = await failureOf(opened.stateMachine.query(PROBE, { unified: false }));
-    return error === undefined ? { state: "ready" } : { state: "database_failed", error };
+    return error === undefined
+      ? { state: "ready" }
+      : { state: "database_failed", error: error.message };
   }
 
   #facts({ node, cluster }: OpenedNode): NodeFacts {
@@ -173,9 +178,10 @@ export class NodeReport {
     const { raft } = loop;
     const identity = this.#identity;
     const own = { id: identity.nodeId, addr: identity.raftAddress, voter: true };
+    // Scripts wait until they see a leader here, and count on a node that is ready then.
     const leader = cluster === undefined
       ? (node.isReady ? own : undefined)
-      : memberOf(cluster.leader, cluster);
+      : memberOf(cluster.isComplete ? cluster.leader : undefined, cluster);
     return {
       nodeId: identity.nodeId,
       raftAddress: identity.raftAddress,
@@ -210,13 +216,13 @@ function memberOf(row: MemberRow | undefined, cluster: ClusterView): MemberStatu
   return { id: row.name, addr: row.raftAddress, voter: cluster.isVoter(row) };
 }
 
-/** The message of an expected failure, or undefined when there was none. */
-async function failureOf(task: Promise<unknown>): Promise<string | undefined> {
+/** An expected failure, or undefined when there was none. */
+async function failureOf(task: Promise<unknown>): Promise<OperatingError | undefined> {
   try {
     await task;
     return undefined;
   } catch (error) {
-    if (error instanceof OperatingError) return error.message;
+    if (error instanceof OperatingError) return error;
     throw error;
   }
 }

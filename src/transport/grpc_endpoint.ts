@@ -146,6 +146,8 @@ function endOf(status: grpc.StatusObject): StreamEnd {
       return { kind: "refused", text };
     case grpc.status.RESOURCE_EXHAUSTED:
       return { kind: "busy", text };
+    case grpc.status.DEADLINE_EXCEEDED:
+      return { kind: "broken", text: "timeout waiting for node to respond" };
     default:
       return { kind: "broken", text };
   }
