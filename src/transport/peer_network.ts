@@ -141,7 +141,7 @@ export class PeerNetwork {
       const isGuest = member === undefined && id >= membership.nextNodeId;
       if (isSame || isGuest) continue;
       link.close({ kind: "refused", text: this.#removedText(id) });
-      this.#snapshots.drop(id, "No member any more");
+      this.#snapshots.giveUp(id, "No member any more");
       this.#links.delete(id);
     }
     for (const peer of membership.peers) {

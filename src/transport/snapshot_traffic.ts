@@ -72,7 +72,7 @@ export class SnapshotTraffic {
   /** As `PeerNetwork.sendSnapshot`. */
   send(message: SnapshotMessage, content: SnapshotContent): void {
     const transfer: Transfer = { to: message.to, sender: undefined };
-    this.drop(message.to, "Another one is sent");
+    this.#drop(message.to, "Another one is sent");
     this.#sending.set(message.to, transfer);
     const { onBug } = this.#options.services;
     runInBackground(this.#begin(transfer, { message, content }), onBug);
@@ -101,8 +101,17 @@ export class SnapshotTraffic {
     return receiver.events;
   }
 
-  /** Ends what is being sent to a member; what becomes of it is nobody's news any more. */
-  drop(id: NodeId, text: string): void {
+  /** Ends what is being sent to a member that is none any more, and reports it: the copy is not needed for it. */
+  giveUp(id: NodeId, text: string): void {
+    if (!this.#sending.has(id)) return;
+    this.#drop(id, text);
+    const { services } = this.#options;
+    // Not within the turn in which the members change.
+    queueMicrotask(() => services.onSnapshotReport(id, "failed"));
+  }
+
+  /** What becomes of it is nobody's news any more. */
+  #drop(id: NodeId, text: string): void {
     const transfer = this.#sending.get(id);
     this.#sending.delete(id);
     transfer?.sender?.cancel(text);
@@ -111,7 +120,7 @@ export class SnapshotTraffic {
   /** Ends all that are under way; resolves when no sink is used any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const id of [...this.#sending.keys()]) this.drop(id, "Closing");
+    for (const id of [...this.#sending.keys()]) this.#drop(id, "Closing");
     for (const receiver of [...this.#receivers]) receiver.close("closed", "Closing");
     if (this.#receivers.size > 0) await this.#allEnded.promise;
   }

@@ -223,6 +223,27 @@ Deno.test("PeerNetwork.sendSnapshot() again to one member replaces what is under
   match(String(indexes(two).at(-1)), /^6$/);
 });
 
+Deno.test("PeerNetwork.setPeers() reports what was on its way to who left: its copy must not be kept for ever (N3)", async () => {
+  using folder = new Folder();
+  await using networks = new TestNetworks();
+  const slow = slowSink();
+  const one = await networks.open(identityOf(1));
+  const offers: SnapshotOffer[] = [];
+  const receiveSnapshot = (offer: SnapshotOffer): Promise<SnapshotSink> => {
+    offers.push(offer);
+    return Promise.resolve(slow.sink);
+  };
+  const two = await networks.open(identityOf(2), { answers: { receiveSnapshot } });
+  introduce(one, two);
+  await Promise.all([one, two].map(untilConnected));
+  one.network.sendSnapshot(snapshot({}), folder.content(PIECE_BYTES));
+  await until(() => offers.length > 0, "it is on its way");
+  one.network.setPeers({ peers: [], nextNodeId: 9 });
+  await until(() => reports(one).length === 1, "a report");
+  deepStrictEqual(reports(one), ["snapshot 2 failed"]);
+  slow.go();
+});
+
 Deno.test("PeerNetwork.close() waits until a snapshot on its way in has let its sink go", async () => {
   using folder = new Folder();
   await using networks = new TestNetworks();
