@@ -16,6 +16,7 @@ import { LeaderWatch } from "../node/leader_watch.ts";
 import { Membership } from "../node/membership.ts";
 import { Node } from "../node/node.ts";
 import { Peers } from "../node/peers.ts";
+import { TimeAlarm } from "../node/time_alarm.ts";
 import type { Clock } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
 import { productionConfig } from "../raft/config.ts";
@@ -39,6 +40,8 @@ export interface ClusterNodeOptions {
   readonly trailingEntries: number;
   /** This node was a member and is none any more. */
   readonly onRemoved: () => void;
+  /** The time of the database is so many milliseconds ahead of the voters' clocks. */
+  readonly onTimeAhead: (aheadMs: number) => void;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -110,7 +113,8 @@ export class ClusterNode {
         await port.call(leader.raftAddress, request, { timeoutMs });
       },
     });
-    for (const observer of [this.membership, this.leaderWatch, this.peers]) {
+    const alarm = new TimeAlarm({ node: this.node, warn: options.onTimeAhead });
+    for (const observer of [this.membership, this.leaderWatch, this.peers, alarm]) {
       this.node.observe(observer);
     }
     this.node.observe({ onMembersChanged: () => port.setMembers(this.node.loop.members) });

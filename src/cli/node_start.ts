@@ -194,7 +194,7 @@ export class NodeStart {
   }
 
   async #goUp(data: OpenedData): Promise<Running> {
-    const { config, service, clock, stop } = this.#parts;
+    const { config, service, clock, logger, stop } = this.#parts;
     const { clusterId, incarnation, nodeId: id } = data.log.identity;
     const port = this.#port ?? this.#makePort({ clusterId, nodeId: nodeId(id), incarnation });
     const cluster = new ClusterNode({
@@ -206,6 +206,8 @@ export class NodeStart {
       entropy: this.#entropy,
       trailingEntries: trailingEntries(config),
       onRemoved: () => this.#removal.resolve(),
+      onTimeAhead: (aheadMs) =>
+        logger.warn("The time of the database is ahead of the clocks", { aheadMs: `${aheadMs}` }),
       onFatal: crash,
     });
     const removed = this.#removal.promise.then(() => this.#onRemoved());

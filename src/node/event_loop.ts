@@ -13,8 +13,6 @@ import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
 import { APPEND_BATCH_BYTES_MAX, APPLY_BACKLOG_BYTES_MAX } from "../base/limits.ts";
-import { stampCommand } from "../command/command_encoder.ts";
-import { ELAPSED_MS_MAX, NOW_MS_END } from "../command/command_format.ts";
 import {
   changeMembers,
   decodeMemberTable,
@@ -25,9 +23,14 @@ import {
 import type { Clock, Timer } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
 import { changeConfiguration } from "../raft/configuration_changer.ts";
-import { allMembers, decodeConfiguration, encodeConfiguration } from "../raft/configuration.ts";
+import {
+  allMembers,
+  allVoters,
+  decodeConfiguration,
+  encodeConfiguration,
+} from "../raft/configuration.ts";
 import { type ConfChange, decodeConfChange } from "../raft/conf_change.ts";
-import type { Message } from "../raft/message.ts";
+import type { HeartbeatResponse, Message } from "../raft/message.ts";
 import type { RefusalReason } from "../raft/proposal.ts";
 import { Raft } from "../raft/raft.ts";
 import type { RaftConfig } from "../raft/config.ts";
@@ -45,6 +48,7 @@ import type {
 import { AppendQueue } from "./append_queue.ts";
 import { ApplyQueue, type Parked } from "./apply_queue.ts";
 import { ChangeGate } from "./change_gate.ts";
+import { EntryStamps, type TimeFacts } from "./entry_stamps.ts";
 import { EntryTail } from "./entry_tail.ts";
 import { LogView } from "./log_view.ts";
 import type {
@@ -69,9 +73,6 @@ const BATCH_SHARE = 4;
 const INBOX_MESSAGES_MAX = 65_536;
 
 const TWO_TO_32 = 2 ** 32;
-
-/** Odd, so that 2^64 entries of a batch would have different seeds. */
-const SEED_STEP = 0x9e3779b97f4a7c15n;
 
 /** What the loop is built from. */
 export interface EventLoopOptions {
@@ -120,6 +121,7 @@ export class EventLoop {
   readonly applyQueue: ApplyQueue;
   readonly proposals = new Proposals();
   readonly quorum = new QuorumClock();
+  readonly #stamps: EntryStamps;
   #configuration: ConfState;
   /** Undefined where the state keeps none. */
   #members: MemberTable | undefined;
@@ -131,16 +133,14 @@ export class EventLoop {
   #tickDue = false;
   #timer: Timer | undefined;
   #stopped = false;
-  /** When the last batch was stamped, in whole milliseconds of the monotonic clock. */
-  #stampedMs: number;
 
   constructor(options: EventLoopOptions) {
     const { log, stateMachine, clock } = options;
     this.#log = log;
     this.#stateMachine = stateMachine;
     this.#clock = clock;
-    this.#stampedMs = Math.floor(clock.monotonicMs());
     this.#entropy = options.entropy;
+    this.#stamps = new EntryStamps(options);
     this.#listener = options.listener;
     this.#peers = options.peers;
     // The state may be ahead of the commit index that was logged (rule D2).
@@ -214,10 +214,14 @@ export class EventLoop {
   receive(message: Message): void {
     if (this.#stopped || this.#inbox.length >= INBOX_MESSAGES_MAX) return;
     if (message.from === this.#softState.leader) this.#leaderContactMs = this.#clock.monotonicMs();
-    const isAnswer = message.kind === "heartbeat_response" && message.term === this.#raft.term;
-    if (isAnswer) this.quorum.answered(message.from);
+    if (message.kind === "heartbeat_response") this.#onHeartbeatResponse(message);
     this.#inbox.push(message);
     this.#scheduleTurn();
+  }
+
+  #onHeartbeatResponse({ from, term, wallMs }: HeartbeatResponse): void {
+    if (term === this.#raft.term) this.quorum.answered(from);
+    if (wallMs !== undefined) this.#stamps.heard(from, wallMs);
   }
 
   /** Asks for a read index; the listener gets it under `context`, or learns at once that it was refused. */
@@ -340,7 +344,7 @@ export class EventLoop {
     if (!this.proposals.hasQueued || this.#isBetterLater()) return;
     if (this.#changeGate.isClosed && !this.proposals.hasUrgent) return;
     const batch = this.proposals.takeQueued(APPEND_BATCH_BYTES_MAX);
-    this.#stamp(batch);
+    this.#stamps.stamp(batch, this.#timeFacts());
     const outcome = this.#raft.propose(
       batch.map(({ payload, isUrgent }) => {
         // Size 0 is what the engine takes past its bound on what is proposed and not applied.
@@ -370,21 +374,14 @@ export class EventLoop {
     return isSmall && this.applyQueue.isBusy;
   }
 
-  /** Time and chance of the entries (rule T1, Q4). The seeds of one batch differ by an odd constant. */
-  #stamp(batch: readonly Proposal[]): void {
-    const nowMs = Math.min(this.#clock.wallMs(), NOW_MS_END - 1);
-    const stampedMs = Math.floor(this.#clock.monotonicMs());
-    // For the first of them; no time passes between the others.
-    let elapsedMs = Math.min(stampedMs - this.#stampedMs, ELAPSED_MS_MAX);
-    this.#stampedMs = stampedMs;
-    const bytes = this.#entropy.bytes(8);
-    let seed = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0);
-    for (const proposal of batch) {
-      stampCommand(proposal.payload, { nowMs, elapsedMs, seed });
-      elapsedMs = 0;
-      seed = BigInt.asUintN(64, seed + SEED_STEP);
-      proposal.onProposed?.();
-    }
+  /** How far the state's time is ahead of the voters' clocks, as far as this leader knows; milliseconds. */
+  get timeAheadMs(): number {
+    return this.#stamps.aheadMs(this.#timeFacts());
+  }
+
+  #timeFacts(): TimeFacts {
+    const others = allVoters(this.#configuration).filter((id) => id !== this.#raft.id);
+    return { others, stateMs: this.#stateMachine.applied.timeMs ?? 0 };
   }
 
   #handle(ready: Ready): void {
@@ -424,8 +421,14 @@ export class EventLoop {
     for (const message of messages) {
       assert(this.#peers !== undefined, "EventLoop: a message to a peer, but there are none");
       if (message.kind === "heartbeat") this.quorum.sent(message.to, this.#clock.monotonicMs());
-      this.#peers.send(message);
+      this.#peers.send(this.#withClock(message));
     }
+  }
+
+  /** The leader wants to know what time it is here (rule T1). */
+  #withClock(message: Message): Message {
+    if (message.kind !== "heartbeat_response") return message;
+    return { ...message, wallMs: this.#clock.wallMs() };
   }
 
   /** Rule S2: apply stands still, the new generation is complete, the marker is the switch. */
@@ -452,7 +455,10 @@ export class EventLoop {
   #onSoftState(state: SoftState): void {
     const wasLeader = this.#softState.role === "leader";
     this.#softState = state;
-    if (!wasLeader) this.quorum.reset();
+    if (!wasLeader) {
+      this.quorum.reset();
+      this.#stamps.reset();
+    }
     if (wasLeader && state.role !== "leader") {
       this.#changeGate.abandon();
       this.proposals.abandon({

@@ -24,6 +24,7 @@ export async function nodeMetricsText(
     gauge("dust_raft_applied_index", loop.applyQueue.appliedIndex, "Applied index"),
     gauge("dust_raft_last_log_index", log.lastLogIndex, "Last index in the log"),
     gauge("dust_raft_snapshot_index", log.snapshotIndex, "Index of the newest snapshot"),
+    gauge("dust_time_ahead_ms", loop.timeAheadMs, "Time of the state ahead of the voters' clocks"),
     gauge("dust_log_bytes", log.logBytes, "Bytes of all log segments"),
     counter("dust_log_syncs_total", loop.appendQueue.syncCount, "Fsyncs of the log"),
     counter("dust_snapshots_total", compaction.snapshotCount, "Snapshots taken"),

@@ -120,6 +120,8 @@ export interface AppliedState {
   readonly configuration: Uint8Array;
   /** The member table at `index` (command/member_table.ts), likewise; absent where none is kept. */
   readonly members?: Uint8Array | undefined;
+  /** The time that the state has reached (rule T1), milliseconds since 1970; absent where none is kept. */
+  readonly timeMs?: number | undefined;
 }
 
 /** An entry to apply, and what to do with its result. */

@@ -74,6 +74,8 @@ export interface HeartbeatMessage extends Envelope {
 export interface HeartbeatResponse extends Envelope {
   readonly kind: "heartbeat_response";
   readonly readRound: number;
+  /** The sender's wall clock, milliseconds since 1970: added and read by the driver (rule T1). */
+  readonly wallMs?: number;
 }
 
 /** InstallSnapshot (Raft figure 13). The driver sends the content with it. */

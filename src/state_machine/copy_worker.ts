@@ -41,6 +41,7 @@ export type CopyReply =
     readonly entryChain: string;
     readonly configuration: Uint8Array;
     readonly members: Uint8Array;
+    readonly timeMs: number;
     readonly clusterId: Uint8Array;
   }
   | { readonly kind: "disk_full"; readonly message: string }
@@ -60,6 +61,7 @@ function carryOut(request: CopyRequest): CopyReply {
     entryChain: entryChainText(record.entryChain),
     configuration: identity.configuration,
     members: encodeMemberTable(identity.members),
+    timeMs: record.lastTimeMs,
     clusterId: identity.clusterId,
   };
 }

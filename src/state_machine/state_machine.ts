@@ -443,7 +443,7 @@ async function startThreads(
 }
 
 function appliedState(
-  state: { readonly index: number; readonly term: number; readonly entryChain: string },
+  state: Pick<WriterState, "index" | "term" | "entryChain" | "timeMs">,
   cluster: Pick<AppliedState, "configuration" | "members">,
 ): AppliedState {
   return {
@@ -452,6 +452,7 @@ function appliedState(
     entryChain: state.entryChain,
     configuration: cluster.configuration,
     members: cluster.members,
+    timeMs: state.timeMs,
   };
 }
 

@@ -43,6 +43,8 @@ export interface WriterState {
   readonly configuration: Uint8Array | undefined;
   /** The member table, likewise. */
   readonly members: Uint8Array | undefined;
+  /** Of the last entry, milliseconds since 1970 (rule T1). */
+  readonly timeMs: number;
 }
 
 /** From the writer. */

@@ -178,7 +178,7 @@ function tidy(walKeeper: WalKeeper): void {
 }
 
 function state(writer: Writer): WriterState {
-  const { appliedIndex, appliedTerm, entryChain } = writer.record;
+  const { appliedIndex, appliedTerm, entryChain, lastTimeMs } = writer.record;
   const configuration = writer.configuration;
   const isNew = configuration !== configurationSent;
   configurationSent = configuration;
@@ -191,6 +191,7 @@ function state(writer: Writer): WriterState {
     entryChain: entryChainText(entryChain),
     configuration: isNew ? configuration : undefined,
     members: areMembersNew ? members : undefined,
+    timeMs: lastTimeMs,
   };
 }
 

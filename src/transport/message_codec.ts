@@ -69,7 +69,10 @@ function kindToWire(message: Message): WireKind {
       return { $case: "heartbeat", value: { commit, readRound } };
     }
     case "heartbeat_response":
-      return { $case: "heartbeatResponse", value: { readRound: message.readRound } };
+      return {
+        $case: "heartbeatResponse",
+        value: { readRound: message.readRound, wallMs: Math.max(0, message.wallMs ?? 0) },
+      };
     case "snapshot": {
       const { index, term, configuration } = message.snapshot;
       const value = { index, term, configuration: configurationToWire(configuration) };
@@ -164,8 +167,11 @@ export function fromWire(wire: WireMessage, payloads?: readonly Uint8Array[]): M
       const { commit, readRound } = kind.value;
       return { kind: "heartbeat", ...envelope, commit: logIndex(commit), readRound };
     }
-    case "heartbeatResponse":
-      return { kind: "heartbeat_response", ...envelope, readRound: kind.value.readRound };
+    case "heartbeatResponse": {
+      const { readRound, wallMs } = kind.value;
+      const response = { kind: "heartbeat_response", ...envelope, readRound } as const;
+      return wallMs === 0 ? response : { ...response, wallMs };
+    }
     case "snapshot":
       return { kind: "snapshot", ...envelope, snapshot: snapshotFromWire(kind.value) };
     case "snapshotRequest":

@@ -82,7 +82,8 @@ const KINDS: {
     kind: fc.constant("heartbeat_response"),
     ...envelope,
     readRound: number,
-  }),
+    wallMs: fc.integer({ min: 1, max: 2 ** 48 }),
+  }, { requiredKeys: ["kind", "from", "to", "term", "readRound"] }),
   snapshot: fc.record({
     kind: fc.constant("snapshot"),
     ...envelope,

@@ -133,6 +133,8 @@ export interface Heartbeat {
 
 export interface HeartbeatResponse {
   readRound: number;
+  /** Wall clock of the sender, milliseconds since 1970; 0 for none. */
+  wallMs: number;
 }
 
 export interface SnapshotMetadata {
@@ -1287,13 +1289,16 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseHeartbeatResponse(): HeartbeatResponse {
-  return { readRound: 0 };
+  return { readRound: 0, wallMs: 0 };
 }
 
 export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
   encode(message: HeartbeatResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.readRound !== 0) {
       writer.uint32(8).uint64(message.readRound);
+    }
+    if (message.wallMs !== 0) {
+      writer.uint32(16).uint64(message.wallMs);
     }
     return writer;
   },
@@ -1317,6 +1322,14 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
             }
 
             message.readRound = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.wallMs = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -1,0 +1,73 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { nodeId } from "../base/ids.ts";
+import { decodeCommand } from "../command/command_decoder.ts";
+import { encodeCommand } from "../command/command_encoder.ts";
+import { ELAPSED_MS_MAX } from "../command/command_format.ts";
+import { FakeClock } from "../os/fake_clock.ts";
+import { EntryStamps, type TimeFacts } from "./entry_stamps.ts";
+import type { Proposal } from "./proposals.ts";
+
+const ALONE: TimeFacts = { others: [], stateMs: 0 };
+
+function makeStamps(): { readonly stamps: EntryStamps; readonly clock: FakeClock } {
+  const clock = new FakeClock();
+  const entropy = { bytes: (count: number) => new Uint8Array(count).fill(9), below: () => 0 };
+  return { stamps: new EntryStamps({ clock, entropy }), clock };
+}
+
+function proposal(): Proposal {
+  const options = { transaction: false, rows: false, timeoutMs: 0 };
+  const times = { nowMs: 0, elapsedMs: 0, seed: 0n };
+  const statements = [{ sql: "INSERT INTO t VALUES(1)", positional: [], named: [] }];
+  return {
+    payload: encodeCommand({ kind: "execute", options, ...times, statements }),
+    format: 0,
+    queueDeadlineMs: 0,
+    deadlineMs: 0,
+    resolve: () => {},
+    reject: () => {},
+  };
+}
+
+function stampsOf(
+  batch: readonly Proposal[],
+): readonly { nowMs: number; elapsedMs: number; seed: bigint }[] {
+  return batch.map(({ payload }) => {
+    const command = decodeCommand(payload);
+    ok(command.kind === "execute");
+    const { nowMs, elapsedMs, seed } = command;
+    return { nowMs, elapsedMs, seed };
+  });
+}
+
+Deno.test("EntryStamps gives a batch one time, the log's clock to its first, and each its own seed", () => {
+  const { stamps, clock } = makeStamps();
+  clock.advance(250);
+  const batch = [proposal(), proposal(), proposal()];
+  stamps.stamp(batch, ALONE);
+  const written = stampsOf(batch);
+  deepStrictEqual(written.map(({ nowMs, elapsedMs }) => [nowMs, elapsedMs]), [
+    [250, 250],
+    [250, 0],
+    [250, 0],
+  ]);
+  strictEqual(new Set(written.map(({ seed }) => seed)).size, 3);
+  clock.advance(10 * ELAPSED_MS_MAX);
+  stamps.stamp(batch, ALONE);
+  strictEqual(stampsOf(batch)[0]?.elapsedMs, ELAPSED_MS_MAX);
+});
+
+Deno.test("EntryStamps proposes the median of the clocks that it heard, until a new term begins (T1)", () => {
+  const { stamps, clock } = makeStamps();
+  clock.advance(1000);
+  const facts = { others: [nodeId(2), nodeId(3)], stateMs: 0 };
+  stamps.heard(nodeId(2), 900);
+  stamps.heard(nodeId(3), 5_000_000);
+  const batch = [proposal()];
+  stamps.stamp(batch, facts);
+  strictEqual(stampsOf(batch)[0]?.nowMs, 1000);
+  stamps.heard(nodeId(3), 700);
+  strictEqual(stamps.aheadMs({ ...facts, stateMs: 1000 }), 100);
+  stamps.reset();
+  strictEqual(stamps.aheadMs({ ...facts, stateMs: 1000 }), 0);
+});
