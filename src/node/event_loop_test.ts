@@ -248,6 +248,24 @@ Deno.test("EventLoop writes entries that come with a snapshot behind it, before 
   ok(accepted(sent).includes(12));
 });
 
+Deno.test("EventLoop installs a snapshot that arrives while another one waits, behind it (S2)", async () => {
+  const { loop, log, stateMachine } = startFollower();
+  stateMachine.hold();
+  const applying = entriesOf(2, 2, [writePayload()]);
+  loop.receive(append({ term: 2, prev: [1, 1], entries: applying, commit: 2 }));
+  await settle();
+  for (const [from, at] of [[2, 2], [3, 3]] as const) {
+    const snapshot = { index: logIndex(10 * at), term: term(2), configuration: THREE };
+    const envelope = { from: nodeId(from), to: nodeId(1), term: term(at) };
+    loop.receive({ kind: "snapshot", ...envelope, snapshot });
+    await settle();
+  }
+  stateMachine.release();
+  await settle();
+  deepStrictEqual(log.calls, ["marker 20", "marker 30"]);
+  deepStrictEqual([log.firstIndex, stateMachine.applied.index], [31, 30]);
+});
+
 Deno.test("EventLoop does not count an older term's answers to heartbeats among those of its own (E4)", async () => {
   const leader = startFollower();
   const { loop } = leader;

@@ -51,6 +51,9 @@ export const HELD_LOG_BYTES_MAX = 512 * 1024 * 1024;
 export const SLOW_WRITES_LOG_BYTES = 4 * HELD_LOG_BYTES_MAX;
 export const HELD_LOG_BYTES_AFTER_MISS_MAX = 8 * HELD_LOG_BYTES_MAX;
 
+/** Snapshots that have arrived and are not installed: each takes as much room as the database. */
+export const RECEIVED_SNAPSHOTS_MAX = 3;
+
 /** How long a copy of the state that nobody needs any more stays, with the log behind it. Milliseconds. */
 export const EXPORT_IDLE_MS_MAX = 15_000;
 

@@ -18,6 +18,7 @@ import {
   EXPORT_RETRY_MS,
   HELD_LOG_BYTES_AFTER_MISS_MAX,
   HELD_LOG_BYTES_MAX,
+  RECEIVED_SNAPSHOTS_MAX,
   SLOW_WRITES_LOG_BYTES,
 } from "./limits.ts";
 import type { LogMarker, LogPort, PeersPort, StateExport, StateMachinePort } from "./ports.ts";
@@ -126,8 +127,11 @@ export class Peers implements PeersPort {
       sizeBytes <= HELD_LOG_BYTES_AFTER_MISS_MAX;
   }
 
-  /** Lets a copy go that nobody has needed for a while. */
+  /** Lets go what nobody has needed for a while, and what came too late to be installed. */
   onTick(nowMs: number): void {
+    for (const [index, unused] of this.#received) {
+      if (index <= this.#stateMachine.applied.index) this.#forget(index, unused);
+    }
     const held = this.#held;
     if (held === undefined || held.receivers.size > 0) return;
     if (nowMs - held.usedMs < EXPORT_IDLE_MS_MAX) return;
@@ -135,12 +139,18 @@ export class Peers implements PeersPort {
     this.#hasMissed = false;
   }
 
-  /** A snapshot's content is here, whole and durable, at `path`; its message follows. */
+  /**
+   * A snapshot's content is here, whole and durable, at `path`; its message follows. An older one may still
+   * wait to be staged, for apply to come to rest.
+   */
   onReceived(index: LogIndex, path: string): void {
-    for (const [older, unused] of this.#received) {
-      if (older <= index && unused !== path) this.#forget(older, unused);
-    }
+    const same = this.#received.get(index);
+    if (same !== undefined && same !== path) this.#forget(index, same);
     this.#received.set(index, path);
+    for (const [older, unused] of this.#received) {
+      if (this.#received.size <= RECEIVED_SNAPSHOTS_MAX) return;
+      this.#forget(older, unused);
+    }
   }
 
   async stage(snapshot: SnapshotMetadata): Promise<LogMarker> {

@@ -23,7 +23,7 @@ interface Made {
   /** Copies that were made and removed, and sent to whom. */
   readonly calls: string[];
   readonly lost: number[];
-  readonly disk: { isFull: boolean; index: number };
+  readonly disk: { isFull: boolean; index: number; applied: number };
 }
 
 function make(): Made {
@@ -31,8 +31,17 @@ function make(): Made {
   const clock = new FakeClock();
   const calls: string[] = [];
   const lost: number[] = [];
-  const disk = { isFull: false, index: 10 };
+  const disk = { isFull: false, index: 10, applied: 1 };
   const stateMachine: Partial<StateMachinePort> = {
+    get applied() {
+      const chain = { entryChain: "", configuration: ALONE };
+      return { index: logIndex(disk.applied), term: term(1), ...chain };
+    },
+    stageFile: (path) => {
+      calls.push(`stage ${path}`);
+      const state = { index: logIndex(Number(path)), term: term(1), entryChain: "" };
+      return Promise.resolve({ ...state, configuration: ALONE, generation: 2 });
+    },
     exportState: () => {
       if (disk.isFull) return Promise.reject(new OperatingError("disk_full", "full"));
       const path = `copy-${disk.index}`;
@@ -161,4 +170,17 @@ Deno.test("Peers.send() of a copy that has gone meanwhile has the engine decide 
   peers.send(snapshot(SECOND, 9));
   await settle();
   deepStrictEqual([lost, calls], [[2], ["make copy-10"]]);
+});
+
+Deno.test("Peers keeps a snapshot that waits to be staged when a newer one arrives (S2)", async () => {
+  const { peers, calls, disk, clock } = make();
+  for (const index of [20, 30]) peers.onReceived(logIndex(index), String(index));
+  strictEqual((await peers.stage(snapshot(SECOND, 20).snapshot)).index, 20);
+  strictEqual((await peers.stage(snapshot(SECOND, 30).snapshot)).index, 30);
+  deepStrictEqual(calls, ["stage 20", "stage 30"]);
+  for (const index of [40, 50, 60, 70]) peers.onReceived(logIndex(index), String(index));
+  deepStrictEqual(calls.slice(2), ["drop 40"], "but not all that ever came");
+  disk.applied = 60;
+  peers.onTick(clock.monotonicMs());
+  deepStrictEqual(calls.slice(3), ["drop 50", "drop 60"], "nor what came too late");
 });
