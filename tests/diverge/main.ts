@@ -12,7 +12,7 @@
 import { describeEntry, generateLog } from "./generated_log.ts";
 import type { Counts, Job } from "./job.ts";
 import { MANNERS } from "./manners.ts";
-import { type Failure, Replicas } from "./replicas.ts";
+import { type Failure, type Outcome, Replicas } from "./replicas.ts";
 import { trial } from "./plant.ts";
 import { PLANTED_BUGS } from "./planted_bugs.ts";
 import { shrink } from "./shrink.ts";
@@ -20,6 +20,8 @@ import { shrink } from "./shrink.ts";
 /** Entries between two comparisons. */
 const COMPARE_EVERY = 1000;
 const PROGRESS_EVERY_MS = 60_000;
+/** Logs that wait for the slowest replica while the others go on. */
+const JOBS_AHEAD = 3;
 /** Statements after which a planted bug counts as missed. */
 const PLANTED_STATEMENTS = 30_000;
 
@@ -100,6 +102,30 @@ async function explain(
   });
 }
 
+type JobOutcome = Outcome & { readonly job: Job };
+
+/** What comes of the jobs of `count` consecutive seeds, some of them begun before their turn. */
+async function* outcomes(
+  replicas: Replicas,
+  options: { readonly seed: number; readonly statementCount: number; readonly count: number },
+): AsyncGenerator<JobOutcome> {
+  const { statementCount, count } = options;
+  const begun: Promise<JobOutcome>[] = [];
+  try {
+    for (let at = 0, next = 0; at < count; at++) {
+      for (; next < Math.min(at + JOBS_AHEAD, count); next++) {
+        const job: Job = { seed: options.seed + next, statementCount, every: COMPARE_EVERY };
+        begun.push(replicas.run(job).then((outcome) => ({ ...outcome, job })));
+      }
+      const outcome = begun.shift();
+      if (outcome !== undefined) yield await outcome;
+    }
+  } finally {
+    // Whoever has seen enough leaves some behind.
+    await Promise.all(begun);
+  }
+}
+
 /** Tries planted bugs. @returns how many were missed. */
 async function teeth(args: readonly string[], name: string): Promise<number> {
   const bugs = PLANTED_BUGS.filter((bug) => name === "all" || bug.name === name);
@@ -134,9 +160,10 @@ async function main(args: readonly string[]): Promise<number> {
   let failures = 0;
   let printedMs = startMs;
   await using replicas = new Replicas();
-  for (let seed = numberAfter(args, "--seed", 1); totals.statements < wanted; seed++) {
-    const job: Job = { seed, statementCount, every: COMPARE_EVERY };
-    const { reports, failure } = await replicas.run(job);
+  const seed = numberAfter(args, "--seed", 1);
+  // A log has as many statements or a few more.
+  const jobs = { seed, statementCount, count: Math.ceil(wanted / statementCount) };
+  for await (const { job, reports, failure } of outcomes(replicas, jobs)) {
     totals.seeds++;
     totals.entries += reports[0]?.entryCount ?? 0;
     totals.statements += Math.max(1, reports[0]?.statementCount ?? 0);

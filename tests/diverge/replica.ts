@@ -22,7 +22,7 @@ import type { Chance } from "../sim/chance.ts";
 import { type Manner, placeOf } from "./manners.ts";
 
 /** Low, so that a write that never ends costs little. */
-const SOFT_LIMIT_STEPS = 400_000;
+const SOFT_LIMIT_STEPS = 100_000;
 const VERDICT = "time limit exceeded";
 
 /** Chosen by a test to end a batch in its middle, as if the process had ended. */

@@ -191,6 +191,8 @@ async function* inputLines(): AsyncGenerator<string> {
 async function main(): Promise<void> {
   const manner = MANNERS[Number(Deno.args[0])];
   if (manner === undefined) throw new RangeError("Cannot find the manner");
+  // A log has thousands of errors, whose stacks nobody reads.
+  Error.stackTraceLimit = 4;
   // As the writer's thread does.
   Deno.env.set("TZ", "UTC");
   skewDefaultClock(manner.clockOffsetMs);

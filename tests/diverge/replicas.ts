@@ -7,8 +7,28 @@ import { type Manner, MANNERS } from "./manners.ts";
 
 const MAIN = new URL("replica_process.ts", import.meta.url).pathname;
 
-/** A job takes a second; whoever is at it for so long has lost itself. */
-const JOB_MS_MAX = 100_000;
+/**
+ * A job takes a second or two of the processor; whoever is at it for so long has lost itself. How busy the
+ * machine is does not count, but whoever sleeps for so long does not wake up either.
+ */
+const JOB_PROCESSOR_MS_MAX = 60_000;
+const JOB_MS_MAX = 1_200_000;
+const LOOK_EVERY_MS = 2_000;
+/** The kernel counts a process's time in hundredths of a second. */
+const TICK_MS = 10;
+
+/** What a process has used of the processor so far; 0 when it is gone. */
+function processorMs(pid: number): number {
+  try {
+    const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    // Behind the name, which may hold anything, from the third field on: user is the 14th, system the 15th.
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
 
 /** One process; it takes one job after the other. A new one takes its place when it ends. */
 class ReplicaProcess {
@@ -17,6 +37,7 @@ class ReplicaProcess {
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #reader: ReadableStreamDefaultReader<string>;
   #rest = "";
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(number: number, manner: Manner) {
     const command = new Deno.Command(Deno.execPath(), {
@@ -32,21 +53,32 @@ class ReplicaProcess {
     this.#reader = readerOf(this.#process);
   }
 
-  /** Runs a job. A process that dies of it, or does not end, has broken. */
-  async run(job: Job): Promise<Report> {
+  /** Runs a job behind those that it was given before. */
+  run(job: Job): Promise<Report> {
+    const report = this.#last.then(() => this.#run(job));
+    this.#last = report;
+    return report;
+  }
+
+  /** A process that dies of its job, or does not end, has broken. */
+  async #run(job: Job): Promise<Report> {
     let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      this.#process.kill("SIGKILL");
-    }, JOB_MS_MAX);
+    const process = this.#process;
+    const beginMs = performance.now();
+    const usedMs = processorMs(process.pid);
+    const timer = setInterval(() => {
+      isLate = processorMs(process.pid) - usedMs > JOB_PROCESSOR_MS_MAX ||
+        performance.now() - beginMs > JOB_MS_MAX;
+      if (isLate) process.kill("SIGKILL");
+    }, LOOK_EVERY_MS);
     try {
       await this.#writer.write(new TextEncoder().encode(`${JSON.stringify(job)}\n`));
       const line = await this.#line();
       if (line !== undefined) return JSON.parse(line) as Report;
     } finally {
-      clearTimeout(timer);
+      clearInterval(timer);
     }
-    const status = await this.#process.status;
+    const status = await process.status;
     this.#rest = "";
     this.#process = this.#start();
     this.#writer = this.#process.stdin.getWriter();
@@ -110,7 +142,7 @@ export interface Outcome {
 export class Replicas implements AsyncDisposable {
   readonly #processes = MANNERS.map((manner, number) => new ReplicaProcess(number, manner));
 
-  /** Runs a job on all of them at once. */
+  /** Runs a job on all of them at once, behind those before. */
   async run(job: Job): Promise<Outcome> {
     const reports = await Promise.all(this.#processes.map((process) => process.run(job)));
     return { reports, failure: judge(reports) };
