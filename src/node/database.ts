@@ -143,12 +143,14 @@ export class Database {
     this.#assertTakable(request);
     if (forwarding === undefined) return await this.#query(request);
     for (let attempt = 1;; attempt++) {
+      const isForwarded = !node.isLeader && this.#isForLeader(request);
       try {
-        if (node.isLeader || !this.#isForLeader(request)) return await this.#query(request);
+        if (!isForwarded) return await this.#query(request);
         return await this.#forward("query", request);
       } catch (error) {
         // Leadership has come here, or gone from here, in between.
-        if (!isNotLeader(error) || !(await this.#mayAsk(request, attempt))) throw error;
+        const isAgain = isNotLeader(error) && await this.#mayAsk(request, { attempt, isForwarded });
+        if (!isAgain) throw error;
       }
     }
   }
@@ -184,11 +186,13 @@ export class Database {
     this.#assertTakable(request);
     if (forwarding === undefined) return await this.#request(request);
     for (let attempt = 1;; attempt++) {
+      const isForwarded = !node.isLeader && this.#isForLeader(request);
       try {
-        if (node.isLeader || !this.#isForLeader(request)) return await this.#request(request);
+        if (!isForwarded) return await this.#request(request);
         return await this.#requestOfLeader(request);
       } catch (error) {
-        if (!isNotLeader(error) || !(await this.#mayAsk(request, attempt))) throw error;
+        const isAgain = isNotLeader(error) && await this.#mayAsk(request, { attempt, isForwarded });
+        if (!isAgain) throw error;
       }
     }
   }
@@ -253,11 +257,18 @@ export class Database {
     if (request.body.text.length <= LARGE_BODY_CHARACTERS) parseStatements(request.body);
   }
 
-  /** Waits a little for a leader. @returns whether a request that was refused may be tried with it. */
-  async #mayAsk({ body }: QueryRequest, attempts: number): Promise<boolean> {
+  /**
+   * Waits a little for a leader, unless forwarding has done so in vain.
+   * @returns whether a request that was refused may be tried with it.
+   */
+  async #mayAsk(
+    { body, leaderTimeoutMs = LEADER_WAIT_MS_MAX }: QueryRequest,
+    { attempt, isForwarded }: { readonly attempt: number; readonly isForwarded: boolean },
+  ): Promise<boolean> {
     // A large body may have gone to the thread that parses it, and is not here any more.
-    if (typeof body.text !== "string" || attempts >= LEADER_ATTEMPTS_MAX) return false;
-    return await this.require().node.untilLeader(LEADER_WAIT_MS_MAX) !== NOBODY;
+    if (typeof body.text !== "string" || attempt >= LEADER_ATTEMPTS_MAX) return false;
+    const waitMs = isForwarded ? 0 : Math.min(leaderTimeoutMs, LEADER_WAIT_MS_MAX);
+    return await this.require().node.untilLeader(waitMs) !== NOBODY;
   }
 
   /** A read that began now may run here: asked again while leaders change. */
