@@ -3,7 +3,7 @@
  * there on all, whoever dies or leaves.
  */
 import { match, ok, strictEqual } from "node:assert/strict";
-import { eventually, execute, get, TestCluster, values } from "./cluster.ts";
+import { eventually, execute, get, type Member, TestCluster, values } from "./cluster.ts";
 
 const LEVELS = ["weak", "linearizable", "strong", "auto"] as const;
 
@@ -11,6 +11,8 @@ Deno.test("three nodes: writes and reads of every level on every node", async ()
   await using cluster = await TestCluster.start(3);
   const [first, second, third] = cluster.members;
   ok(first !== undefined && second !== undefined && third !== undefined);
+  // A node that joins is ready only once it has its vote (rule M5).
+  strictEqual(await get(third, "/status?key=store.raft.voter"), "true");
   match(await execute(third, ["CREATE TABLE t(a)"]), /\{"results":\[\{\}\]\}/);
   let count = 0;
   for (const member of cluster.members) {
@@ -61,6 +63,29 @@ Deno.test("a leader that is killed has a successor, nothing acknowledged is lost
   for (const member of cluster.members) {
     strictEqual(await values(member, "SELECT count(*) FROM t"), "[[3]]");
   }
+});
+
+Deno.test("a write sent again with its key gives the first answer, on any node, after a failover (X2)", async () => {
+  await using cluster = await TestCluster.start(3);
+  const leader = await cluster.leader();
+  const [one, two] = cluster.others(leader);
+  ok(one !== undefined && two !== undefined);
+  await execute(leader, ["CREATE TABLE t(id INTEGER PRIMARY KEY, a)"]);
+  const send = async ({ node }: Member, value: number): Promise<Response> =>
+    await fetch(`${node.url}/db/execute`, {
+      method: "POST",
+      headers: { "content-type": "application/json", "idempotency-key": "once" },
+      body: JSON.stringify([["INSERT INTO t(a) VALUES(?)", value]]),
+    });
+  const first = await (await send(one, 1)).text();
+  match(first, /"last_insert_id":1,"rows_affected":1/);
+  await execute(two, ["INSERT INTO t(a) VALUES(2)"]);
+  for (const member of cluster.members) strictEqual(await (await send(member, 1)).text(), first);
+  await leader.node.stop("SIGKILL");
+  for (const member of [one, two]) strictEqual(await (await send(member, 1)).text(), first);
+  const other = await send(two, 3);
+  strictEqual(other.status, 422, await other.text());
+  strictEqual(await values(one, "SELECT count(*) FROM t"), "[[2]]");
 });
 
 Deno.test("a leader that is told to stop hands over, and no request fails meanwhile", async () => {

@@ -22,6 +22,9 @@ import { nodeIdentity, NodeStart, type Parts, type Running, untilStopped } from 
 import { sqliteFingerprint } from "./sqlite_fingerprint.ts";
 import { processVersion } from "./version.ts";
 
+/** Between two looks at whether a node that joins has its vote. */
+const COMPLETE_LOOK_MS = 50;
+
 /** How long a stop may take before the process ends anyway: init systems and scripts give it 10 s. */
 const SHUTDOWN_MS_MAX = 9_500;
 
@@ -109,6 +112,7 @@ async function runUntilStopped(
     await close(running, { logger, clock });
     running = await new NodeStart(parts).run();
   }
+  if (running !== undefined) await untilComplete(running, { clock, stop });
   if (running !== undefined && !stop.aborted) {
     manager.ready(`Serves http://${config.http.advertised.text}`);
     write(Deno.stdout, banner(config, running.data));
@@ -148,6 +152,16 @@ function listen({ config, service, clock, logger }: Parts): HttpServer | undefin
       error: asError(error),
     });
     return undefined;
+  }
+}
+
+/** A node that joins has been promoted (rule M5), unless it only reads or is told to stop. */
+async function untilComplete(
+  { cluster, isRemoved }: Running,
+  { clock, stop }: { readonly clock: DenoClock; readonly stop: AbortSignal },
+): Promise<void> {
+  while (!stop.aborted && !isRemoved && !cluster.view.isComplete) {
+    await clock.sleep(COMPLETE_LOOK_MS);
   }
 }
 
