@@ -146,6 +146,7 @@ export class NodeStart {
     this.#services.setRecovery(round);
     const { clusterId, incarnation, nodeId: id } = log.identity;
     const port = this.#makePort({ clusterId, nodeId: nodeId(id), incarnation });
+    await port.open();
     const winner = await round.settle(port, { clock, stop });
     await port.close();
     this.#port = undefined;

@@ -44,6 +44,9 @@ export interface LogEnd {
   readonly index: number;
 }
 
+/** By which others are asked. */
+export type RecoveryPort = Pick<PeerPort, "identity" | "call">;
+
 /** What recovery works with. */
 export interface RecoveryOptions {
   readonly path: string;
@@ -122,7 +125,7 @@ export class RecoveryRound {
    * @returns the one that is furthest. @throws {FatalError} (1) when they do not come up in time.
    */
   async settle(
-    port: PeerPort,
+    port: RecoveryPort,
     { clock, stop }: Pick<RecoveryOptions, "clock" | "stop">,
   ): Promise<ListedPeer & { readonly isSelf: boolean }> {
     const untilMs = clock.monotonicMs() + RECOVERY_MS_MAX;
@@ -146,7 +149,7 @@ export class RecoveryRound {
     );
   }
 
-  async #tell(port: PeerPort, peer: ListedPeer): Promise<"told" | "founded" | "missing"> {
+  async #tell(port: RecoveryPort, peer: ListedPeer): Promise<"told" | "founded" | "missing"> {
     const options = { timeoutMs: CALL_TIMEOUT_MS };
     const genesis = new TextEncoder().encode(JSON.stringify(this.#own));
     const clusterId = port.identity.clusterId ?? new Uint8Array(INCARNATION_BYTES);
@@ -159,9 +162,28 @@ export class RecoveryRound {
       return "told";
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      // Of another cluster: the new one, since it is listed.
-      return error.code === "conflict" ? "founded" : "missing";
+      if (error.code !== "conflict") return "missing";
+      await this.#assertFounded(port, peer);
+      return "founded";
     }
+  }
+
+  /**
+   * It is of another cluster: the new one, if it is whom the list means. Else this node's data must stay: the
+   * address may be wrong, or this node's own.
+   */
+  async #assertFounded(port: RecoveryPort, { id, address }: ListedPeer): Promise<void> {
+    let reason: string;
+    try {
+      const options = { timeoutMs: CALL_TIMEOUT_MS };
+      const { identity } = await port.call<"identify">(address, { kind: "identify" }, options);
+      if (identity.name === id && identity.clusterId !== undefined) return;
+      reason = `${address} is ${identity.name}`;
+    } catch (error) {
+      if (!(error instanceof OperatingError)) throw error;
+      reason = error.message;
+    }
+    throw new FatalError(1, `Cannot recover: ${id} of peers.json cannot be asked: ${reason}`);
   }
 
   #furthest(): ListedPeer & { readonly isSelf: boolean } {
