@@ -15,7 +15,7 @@ import { parseStatements } from "../command/statement_parser.ts";
 import { NOBODY } from "../raft/types.ts";
 import { answerWrites } from "./forwarded_writes.ts";
 import type { ForwardedWork, Forwarding } from "./forwarding.ts";
-import { LEADER_WAIT_MS_MAX } from "./limits.ts";
+import { FORWARD_TIMEOUT_MS_DEFAULT, LEADER_WAIT_MS_MAX } from "./limits.ts";
 import type { ClusterView } from "./cluster_view.ts";
 import type { Node } from "./node.ts";
 import type { QueryOutcome, StateMachinePort } from "./ports.ts";
@@ -174,7 +174,7 @@ export class Database {
     const outcome = await stateMachine.query(copyOf(request), options);
     if (outcome.kind === "write" || node.isFollowed) return { outcome, raftIndex };
     if (typeof outcome.results !== "string") await outcome.results.cancel();
-    await this.#confirm(request.linearizableTimeoutMs);
+    await this.#confirm(weakTimeoutMs(request));
     return { outcome: await stateMachine.query(request, options), raftIndex };
   }
 
@@ -308,7 +308,7 @@ export class Database {
         break;
       case "weak":
         if (node.isLeader && node.mayReadWeakly()) return { raftIndex: 0, isOwnWord: true };
-        await this.#confirm(request.linearizableTimeoutMs);
+        await this.#confirm(weakTimeoutMs(request));
         break;
       case "linearizable":
         await this.#confirm(request.linearizableTimeoutMs);
@@ -333,6 +333,11 @@ function copyOf(request: QueryRequest): QueryRequest {
   const { body } = request;
   if (typeof body.text === "string") return request;
   return { ...request, body: { ...body, text: body.text.slice() } };
+}
+
+/** What a read that is not linearizable waits for another node is what its client says of that. */
+function weakTimeoutMs({ leaderTimeoutMs = FORWARD_TIMEOUT_MS_DEFAULT }: QueryRequest): number {
+  return leaderTimeoutMs;
 }
 
 function isNotLeader(error: unknown): boolean {
