@@ -8,7 +8,12 @@ import type { Clock } from "../os/clock.ts";
 import type { Message } from "../raft/message.ts";
 import type { ByteStream, StreamEnd, StreamEvents } from "./byte_stream.ts";
 import { decodeChecked, encodeChecked } from "./checked_codec.ts";
-import { type Hello, type Message as WireMessage, Packet } from "./generated/dust.ts";
+import {
+  type Hello,
+  type Message as WireMessage,
+  Packet,
+  type SmallCall,
+} from "./generated/dust.ts";
 import { identityOf } from "./handshake.ts";
 import { fromWire, WireError } from "./message_codec.ts";
 import { emptyPacket } from "./outbound_queue.ts";
@@ -21,6 +26,7 @@ export interface InboundOptions {
   /** Lets the stream in with the hello to answer with, or says why not. */
   readonly admit: (hello: Hello, stream: InboundStream) => Admission;
   readonly onMessage: (message: Message, stream: InboundStream) => void;
+  readonly onCall: (call: SmallCall, from: RemoteIdentity) => void;
   readonly onReceived: (bytes: number, stream: InboundStream) => void;
   /** Ended, after everything that came. */
   readonly onEnd: (end: StreamEnd, stream: InboundStream) => void;
@@ -104,6 +110,7 @@ export class InboundStream {
     }
     if (packet.payload.length > 0) this.#addPayload(packet.payload);
     for (const message of packet.messages) this.#take(message);
+    for (const call of packet.calls) this.#options.onCall(call, this.#from);
   }
 
   #greet(hello: Hello | undefined): void {

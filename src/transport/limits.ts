@@ -101,3 +101,7 @@ export const CALL_RECONNECT_MS_MAX = 1000;
 
 /** Streams by which others offer snapshots; one at a time is taken. */
 export const SNAPSHOT_STREAMS_MAX = 16;
+
+/** Calls by the lanes of one peer without an answer, each way, and the bytes of one; more have a stream each. */
+export const LANE_CALLS_MAX = 64;
+export const LANE_CALL_BYTES_MAX = 256 * 1024;

@@ -8,7 +8,6 @@
 import { OperatingError } from "../base/errors.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
-import type { Message } from "../raft/message.ts";
 import type { ByteStream, StreamEnd, StreamEvents } from "./byte_stream.ts";
 import { decodeChecked, encodeChecked } from "./checked_codec.ts";
 import { type Hello, Packet } from "./generated/dust.ts";
@@ -20,7 +19,7 @@ import {
   WINDOW_BYTES,
 } from "./limits.ts";
 import { WireError } from "./message_codec.ts";
-import { emptyPacket, OutboundQueue } from "./outbound_queue.ts";
+import { emptyPacket, OutboundQueue, type Outgoing } from "./outbound_queue.ts";
 import type { StreamStatus } from "./peer_status.ts";
 
 /** A stream that was opened, with the connection that it has for itself. */
@@ -45,8 +44,6 @@ export interface LaneOptions {
   readonly onUp: () => void;
   /** The stream or an attempt at one ended. */
   readonly onDown: (end: StreamEnd, was: { readonly up: boolean }) => void;
-  /** `bytes` were handed to the connection. */
-  readonly onSent: (bytes: number) => void;
   readonly onRoundTrip: (elapsedMs: number) => void;
   /** That many messages are lost. */
   readonly onDropped: (count: number) => void;
@@ -68,6 +65,8 @@ export class OutboundLane {
   #attempt = 0;
   #redialMs = REDIAL_MS_MIN;
   #connects = 0;
+  #sentPackets = 0;
+  #sentBytes = 0;
   /** Bytes that the connection has not taken yet. */
   #inFlightBytes = 0;
   #isFlushPlanned = false;
@@ -87,6 +86,8 @@ export class OutboundLane {
       queuedMessages: this.#queue.messages,
       queuedBytes: this.#queue.bytes,
       connects: this.#connects,
+      sentPackets: this.#sentPackets,
+      sentBytes: this.#sentBytes,
     };
   }
 
@@ -115,7 +116,7 @@ export class OutboundLane {
   }
 
   /** Takes a message for sending; false when there is no stream or no room, then it is dropped. */
-  send(message: Message): boolean {
+  send(message: Outgoing): boolean {
     if (!this.isUp || !this.#queue.push(message)) return false;
     if (!this.#isFlushPlanned) {
       this.#isFlushPlanned = true;
@@ -234,7 +235,8 @@ export class OutboundLane {
     const bytes = encodeChecked(Packet, packet);
     const attempt = this.#attempt;
     this.#inFlightBytes += bytes.length;
-    this.#options.onSent(bytes.length);
+    this.#sentPackets += 1;
+    this.#sentBytes += bytes.length;
     state.dialled.stream.write(bytes, () => {
       if (attempt !== this.#attempt) return;
       this.#inFlightBytes -= bytes.length;

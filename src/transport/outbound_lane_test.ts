@@ -74,7 +74,6 @@ function openLane(): {
     judge: () => undefined,
     onUp: () => undefined,
     onDown: (end) => void ends.push(end),
-    onSent: () => undefined,
     onRoundTrip: () => undefined,
     onDropped: (count) => void (dropped += count),
     onBug: (error) => {

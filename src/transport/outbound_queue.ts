@@ -5,7 +5,7 @@
  * is finished before the next one.
  */
 import type { Message } from "../raft/message.ts";
-import type { Message as WireMessage, Packet } from "./generated/dust.ts";
+import type { Message as WireMessage, Packet, SmallCall } from "./generated/dust.ts";
 import { MESSAGE_OVERHEAD_BYTES, PACKET_BYTES, QUEUE_MESSAGES_MAX } from "./limits.ts";
 import { isDetached, payloadBytes, toWire } from "./message_codec.ts";
 import { cutPayloads } from "./payload_pieces.ts";
@@ -14,13 +14,23 @@ const NO_BYTES = new Uint8Array(0);
 
 /** A packet that says nothing yet. */
 export function emptyPacket(): Packet {
-  return { hello: undefined, messages: [], payload: NO_BYTES, ping: 0, pong: 0, checksum: 0 };
+  const nothing = { hello: undefined, messages: [], payload: NO_BYTES, calls: [] };
+  return { ...nothing, ping: 0, pong: 0, checksum: 0 };
 }
+
+/** A call between the engine's messages (lane_calls.ts). */
+export interface CallMessage {
+  readonly kind: "call";
+  readonly call: SmallCall;
+}
+
+/** All that waits in a queue. */
+export type Outgoing = Message | CallMessage;
 
 /** One stream's queue. */
 export class OutboundQueue {
   readonly #bytesMax: number;
-  #waiting: Message[] = [];
+  #waiting: Outgoing[] = [];
   #bytes = 0;
   #pieces: Iterator<Uint8Array> | undefined;
 
@@ -39,7 +49,7 @@ export class OutboundQueue {
   }
 
   /** Takes a message, or refuses it when there is no room; the first always finds some. */
-  push(message: Message): boolean {
+  push(message: Outgoing): boolean {
     const size = sizeOf(message);
     const isFull = this.messages >= QUEUE_MESSAGES_MAX ||
       (this.#bytes > 0 && this.#bytes + size > this.#bytesMax);
@@ -55,23 +65,28 @@ export class OutboundQueue {
     if (piece !== undefined && !piece.done) return { ...emptyPacket(), payload: piece.value };
     this.#pieces = undefined;
     const messages: WireMessage[] = [];
+    const calls: SmallCall[] = [];
     let bytes = 0;
     for (;;) {
       const message = this.#waiting[0];
       if (message === undefined) break;
       const size = sizeOf(message);
-      const isLarge = isDetached(message);
-      if (messages.length > 0 && !isLarge && bytes + size > PACKET_BYTES) break;
+      const isLarge = message.kind !== "call" && isDetached(message);
+      if (bytes > 0 && !isLarge && bytes + size > PACKET_BYTES) break;
       this.#waiting.shift();
       this.#bytes -= size;
       bytes += size;
+      if (message.kind === "call") {
+        calls.push(message.call);
+        continue;
+      }
       messages.push(toWire(message));
       if (isLarge) {
         this.#pieces = cutPayloads(payloadsOf(message));
         break;
       }
     }
-    return messages.length === 0 ? undefined : { ...emptyPacket(), messages };
+    return bytes === 0 ? undefined : { ...emptyPacket(), messages, calls };
   }
 
   /** Forgets everything. @returns how many messages that were, one that was begun included. */
@@ -84,7 +99,11 @@ export class OutboundQueue {
   }
 }
 
-function sizeOf(message: Message): number {
+function sizeOf(message: Outgoing): number {
+  if (message.kind === "call") {
+    const { body, head } = message.call;
+    return MESSAGE_OVERHEAD_BYTES + body.length + (head?.document.length ?? 0);
+  }
   const entries = message.kind === "append" || message.kind === "propose"
     ? message.entries.length
     : 0;

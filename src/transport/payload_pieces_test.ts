@@ -54,6 +54,7 @@ Deno.test("DetachedPayloads take no more than was announced, and no more than ma
 Deno.test("decodeChecked() refuses bytes with any one bit turned over", () => {
   const packet = {
     messages: [announcing([7])],
+    calls: [],
     payload: new Uint8Array(9),
     ping: 5,
     pong: 0,

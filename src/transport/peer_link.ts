@@ -10,9 +10,10 @@ import type { Clock } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
 import type { Message } from "../raft/message.ts";
 import type { StreamEnd, StreamEvents } from "./byte_stream.ts";
-import type { Hello } from "./generated/dust.ts";
+import type { Hello, SmallCall } from "./generated/dust.ts";
 import { identityOf, type LaneName, makeHello, refusalOf } from "./handshake.ts";
 import type { InboundStream } from "./inbound_stream.ts";
+import { LaneCalls } from "./lane_calls.ts";
 import {
   BULK_QUEUE_BYTES_MAX,
   BULK_SILENCE_MS_MAX,
@@ -22,6 +23,8 @@ import {
   DUPLICATE_AGAIN_MS,
 } from "./limits.ts";
 import { type DialledStream, OutboundLane } from "./outbound_lane.ts";
+import type { Outgoing } from "./outbound_queue.ts";
+import type { ForwardAnswer, ForwardRequest } from "./peer_calls.ts";
 import type { LocalIdentity, Peer, RemoteIdentity } from "./peer_identity.ts";
 import type { PeerServices } from "./peer_services.ts";
 import type { PeerStatus } from "./peer_status.ts";
@@ -59,12 +62,13 @@ export class PeerLink {
   #isClosed = false;
   #roundTripMs: number | undefined;
   #version: string | undefined;
-  #sentBytes = 0;
+  readonly #calls: LaneCalls;
+  #receivedPackets = 0;
   #receivedBytes = 0;
   #dropped = 0;
   #lastError: string | undefined;
-  readonly #sent: Partial<Record<Message["kind"], number>> = {};
-  readonly #received: Partial<Record<Message["kind"], number>> = {};
+  readonly #sent: Partial<Record<Outgoing["kind"], number>> = {};
+  readonly #received: Partial<Record<Outgoing["kind"], number>> = {};
 
   constructor(peer: Peer, options: PeerLinkOptions) {
     this.nodeId = peer.nodeId;
@@ -74,6 +78,11 @@ export class PeerLink {
     this.#options = options;
     const { clock, probe, services } = options;
     this.#evidence = new ProcessEvidence({ clock, probe, onBug: services.onBug });
+    this.#calls = new LaneCalls({
+      clock,
+      services,
+      send: (call) => this.#send({ kind: "call", call }),
+    });
     this.#lanes = {
       control: this.#makeLane("control", CONTROL_QUEUE_BYTES_MAX, CONTROL_SILENCE_MS_MAX),
       bulk: this.#makeLane("bulk", BULK_QUEUE_BYTES_MAX, BULK_SILENCE_MS_MAX),
@@ -95,7 +104,8 @@ export class PeerLink {
       version: this.#version,
       sentMessages: { ...this.#sent },
       receivedMessages: { ...this.#received },
-      sentBytes: this.#sentBytes,
+      sentBytes: this.#lanes.control.status.sentBytes + this.#lanes.bulk.status.sentBytes,
+      receivedPackets: this.#receivedPackets,
       receivedBytes: this.#receivedBytes,
       droppedMessages: this.#dropped,
       lastError: this.#lastError,
@@ -117,9 +127,23 @@ export class PeerLink {
 
   /** Sends, or drops and reports. */
   send(message: Message): void {
+    if (!this.#send(message)) this.#onDropped(1);
+  }
+
+  /** Asks the peer by its lanes; undefined when they are not up, or it is too much for them. */
+  ask(
+    request: ForwardRequest,
+    options: { readonly timeoutMs: number },
+  ): Promise<ForwardAnswer> | undefined {
+    const isAnswerable = this.#inbound.size >= Object.keys(this.#lanes).length;
+    return isAnswerable ? this.#calls.ask(request, options) : undefined;
+  }
+
+  #send(message: Outgoing): boolean {
     const lane = isBulk(message) ? this.#lanes.bulk : this.#lanes.control;
-    if (lane.send(message)) this.#sent[message.kind] = (this.#sent[message.kind] ?? 0) + 1;
-    else this.#onDropped(1);
+    const isTaken = lane.send(message);
+    if (isTaken) this.#sent[message.kind] = (this.#sent[message.kind] ?? 0) + 1;
+    return isTaken;
   }
 
   /** Called once a second. */
@@ -155,7 +179,14 @@ export class PeerLink {
     this.#options.services.receive(message);
   }
 
+  /** A question of the peer, or its answer to one. */
+  onCall(call: SmallCall, from: RemoteIdentity): void {
+    this.#received.call = (this.#received.call ?? 0) + 1;
+    this.#calls.take(call, from);
+  }
+
   onReceived(bytes: number): void {
+    this.#receivedPackets += 1;
     this.#receivedBytes += bytes;
   }
 
@@ -163,6 +194,7 @@ export class PeerLink {
   onInboundEnd(stream: InboundStream, end: StreamEnd): void {
     this.#challenged.delete(stream);
     if (!this.#inbound.delete(stream)) return;
+    this.#calls.fail(end.text);
     if (end.kind !== "closed") this.#maybeProbe();
   }
 
@@ -170,6 +202,7 @@ export class PeerLink {
   close(reason: { readonly kind: "refused" | "closed"; readonly text: string }): void {
     this.#isClosed = true;
     this.#evidence.cancel();
+    this.#calls.fail(reason.text);
     for (const lane of Object.values(this.#lanes)) lane.close();
     for (const stream of [...this.#inbound]) stream.close(reason.kind, reason.text);
   }
@@ -188,9 +221,6 @@ export class PeerLink {
         this.#lastError = undefined;
       },
       onDown: (end, was) => this.#onDown(end, was),
-      onSent: (bytes) => {
-        this.#sentBytes += bytes;
-      },
       onRoundTrip: (elapsedMs) => {
         if (lane === "control") this.#roundTripMs = elapsedMs;
       },
@@ -213,6 +243,7 @@ export class PeerLink {
     this.#lastError = end.text;
     if (end.kind === "refused") this.#options.services.onRefused(this.nodeId, end.text);
     if (!up) return;
+    this.#calls.fail(end.text);
     this.#planUnreachable();
     if (end.kind !== "closed") this.#maybeProbe();
   }
@@ -301,7 +332,7 @@ export class PeerLink {
   }
 }
 
-/** Appends keep their order; everything else must never wait behind them (rule N1). */
-function isBulk(message: Message): boolean {
-  return message.kind === "append" || message.kind === "propose";
+/** What carries payloads keeps its order; everything else must never wait behind it (rule N1). */
+function isBulk({ kind }: Outgoing): boolean {
+  return kind === "append" || kind === "propose" || kind === "call";
 }

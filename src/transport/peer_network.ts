@@ -24,11 +24,12 @@ import {
   GUESTS_MAX,
   HANDSHAKE_TIMEOUT_MS,
   INBOUND_STREAMS_MAX,
+  LANE_CALL_BYTES_MAX,
   PING_INTERVAL_MS,
 } from "./limits.ts";
 import type { DialledStream } from "./outbound_lane.ts";
 import type { LocalIdentity, Peer } from "./peer_identity.ts";
-import type { PeerAnswers, PeerRequest } from "./peer_calls.ts";
+import type { ForwardAnswer, PeerAnswers, PeerRequest } from "./peer_calls.ts";
 import { PeerLink } from "./peer_link.ts";
 import type { PeerServices } from "./peer_services.ts";
 import type { PeerStatus } from "./peer_status.ts";
@@ -187,8 +188,26 @@ export class PeerNetwork {
     address: string,
     request: Extract<PeerRequest, { readonly kind: Kind }>,
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
-  ): Promise<PeerAnswers[Kind]> {
-    return this.#calls.call<Kind>(address, request, options);
+  ): Promise<PeerAnswers[Kind]>;
+  call(
+    address: string,
+    request: PeerRequest,
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<PeerAnswers[PeerRequest["kind"]]> {
+    return this.#askByLane(address, request, options) ??
+      this.#calls.call(address, request, options);
+  }
+
+  /** Small writes are many, and go where the engine's messages go: a stream for each costs more than they do. */
+  #askByLane(
+    address: string,
+    request: PeerRequest,
+    options: { readonly timeoutMs: number },
+  ): Promise<ForwardAnswer> | undefined {
+    const isSmall = request.kind === "forward" && request.work.kind === "executes" &&
+      request.body.length <= LANE_CALL_BYTES_MAX;
+    if (!isSmall || this.#isClosed) return undefined;
+    return this.#links.values().find((link) => link.address === address)?.ask(request, options);
   }
 
   /** Figures of each peer, by number. */
@@ -248,6 +267,7 @@ export class PeerNetwork {
       clock: this.#options.clock,
       admit: (hello, from) => this.#admit(hello, from),
       onMessage: (message) => this.#links.get(message.from)?.onMessage(message),
+      onCall: (call, from) => this.#links.get(from.nodeId)?.onCall(call, from),
       onReceived: (bytes, { from }) => {
         if (from !== undefined) this.#links.get(from.nodeId)?.onReceived(bytes);
       },

@@ -3,7 +3,7 @@
  * of the process; a peer that left takes its figures with it.
  */
 import type { NodeId } from "../base/ids.ts";
-import type { Message } from "../raft/message.ts";
+import type { Outgoing } from "./outbound_queue.ts";
 
 /** One of the two connections to a peer (rule N1). */
 export interface StreamStatus {
@@ -13,6 +13,9 @@ export interface StreamStatus {
   readonly queuedBytes: number;
   /** How often it was connected. */
   readonly connects: number;
+  /** Packets (proto/dust.proto) that went out, and their bytes. */
+  readonly sentPackets: number;
+  readonly sentBytes: number;
 }
 
 /** One peer. */
@@ -25,9 +28,10 @@ export interface PeerStatus {
   readonly roundTripMs: number | undefined;
   /** The peer's build, as it said; undefined before the first handshake. */
   readonly version: string | undefined;
-  readonly sentMessages: Readonly<Partial<Record<Message["kind"], number>>>;
-  readonly receivedMessages: Readonly<Partial<Record<Message["kind"], number>>>;
+  readonly sentMessages: Readonly<Partial<Record<Outgoing["kind"], number>>>;
+  readonly receivedMessages: Readonly<Partial<Record<Outgoing["kind"], number>>>;
   readonly sentBytes: number;
+  readonly receivedPackets: number;
   readonly receivedBytes: number;
   /** Messages that found no room or no connection. */
   readonly droppedMessages: number;

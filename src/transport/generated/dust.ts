@@ -57,7 +57,22 @@ export interface Packet {
   /** Asks for a pong with the same number; 0 for none. */
   ping: number;
   pong: number;
+  calls: SmallCall[];
   checksum: number;
+}
+
+/**
+ * A request that needs no stream of its own, or a piece of its answer, which goes on the stream that leads
+ * back. Where either of the two streams ends, nothing more comes of it.
+ */
+export interface SmallCall {
+  /** Of the request, given by the asker. */
+  number: number;
+  isAnswer: boolean;
+  /** In a request, and in the first piece of an answer. */
+  head?: Head | undefined;
+  body: Uint8Array;
+  isLast: boolean;
 }
 
 export interface Message {
@@ -444,7 +459,7 @@ export const Hello: MessageFns<Hello> = {
 };
 
 function createBasePacket(): Packet {
-  return { hello: undefined, messages: [], payload: new Uint8Array(0), ping: 0, pong: 0, checksum: 0 };
+  return { hello: undefined, messages: [], payload: new Uint8Array(0), ping: 0, pong: 0, calls: [], checksum: 0 };
 }
 
 export const Packet: MessageFns<Packet> = {
@@ -463,6 +478,9 @@ export const Packet: MessageFns<Packet> = {
     }
     if (message.pong !== 0) {
       writer.uint32(40).uint64(message.pong);
+    }
+    for (const v of message.calls) {
+      SmallCall.encode(v!, writer.uint32(50).fork()).join();
     }
     if (message.checksum !== 0) {
       writer.uint32(125).fixed32(message.checksum);
@@ -523,12 +541,110 @@ export const Packet: MessageFns<Packet> = {
             message.pong = longToNumber(reader.uint64());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.calls.push(SmallCall.decode(reader, reader.uint32()));
+            continue;
+          }
           case 15: {
             if (tag !== 125) {
               break;
             }
 
             message.checksum = reader.fixed32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSmallCall(): SmallCall {
+  return { number: 0, isAnswer: false, head: undefined, body: new Uint8Array(0), isLast: false };
+}
+
+export const SmallCall: MessageFns<SmallCall> = {
+  encode(message: SmallCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint64(message.number);
+    }
+    if (message.isAnswer !== false) {
+      writer.uint32(16).bool(message.isAnswer);
+    }
+    if (message.head !== undefined) {
+      Head.encode(message.head, writer.uint32(26).fork()).join();
+    }
+    if (message.body.length !== 0) {
+      writer.uint32(34).bytes(message.body);
+    }
+    if (message.isLast !== false) {
+      writer.uint32(40).bool(message.isLast);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SmallCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSmallCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.isAnswer = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.head = Head.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.body = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.isLast = reader.bool();
             continue;
           }
         }
