@@ -8,8 +8,9 @@ import { assert, unreachable } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex } from "../base/ids.ts";
 import { LARGE_BODY_CHARACTERS } from "../base/limits.ts";
+import { checkCommand } from "../command/command_reader.ts";
 import { encodeExecuteBody } from "../command/execute_body.ts";
-import type { Answer, ExecuteRequest, QueryRequest } from "../command/request.ts";
+import type { Answer, ExecuteRequest, QueryRequest, ResultFormat } from "../command/request.ts";
 import { attachRetryName } from "../command/retry.ts";
 import { parseStatements } from "../command/statement_parser.ts";
 import { NOBODY } from "../raft/types.ts";
@@ -19,6 +20,7 @@ import { FORWARD_TIMEOUT_MS_DEFAULT, LEADER_WAIT_MS_MAX } from "./limits.ts";
 import type { ClusterView } from "./cluster_view.ts";
 import type { Node } from "./node.ts";
 import type { QueryOutcome, StateMachinePort } from "./ports.ts";
+import type { WriteOutcome } from "./proposals.ts";
 
 /** Between two attempts of a follower to have a read confirmed. */
 const CONFIRM_ATTEMPT_MS = 1_000;
@@ -111,16 +113,18 @@ export class Database {
     signal: AbortSignal,
   ): Promise<Answer> {
     const { node } = this.require();
-    if (work.kind === "execute") {
+    const write = (payload: Uint8Array, format: ResultFormat): Promise<WriteOutcome> => {
       node.assertWritable();
-      const { results, index } = await node.write(body, work.format);
+      // In the log it would stop every node that cannot read it: one of a newer build may have sent it (F1).
+      checkCommand(payload);
+      return node.write(payload, format);
+    };
+    if (work.kind === "execute") {
+      const { results, index } = await write(body, work.format);
       return { results, raftIndex: index };
     }
     if (work.kind === "executes") {
-      const results = await answerWrites({ writes: work.writes, body }, (payload, format) => {
-        node.assertWritable();
-        return node.write(payload, format);
-      });
+      const results = await answerWrites({ writes: work.writes, body }, write);
       return { results, raftIndex: 0 };
     }
     if (!node.isLeader) throw new OperatingError("not_leader", "leader not found");

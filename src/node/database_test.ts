@@ -1,9 +1,10 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
 import { logIndex } from "../base/ids.ts";
 import type { QueryRequest } from "../command/request.ts";
 import { Database } from "./database.ts";
 import type { Node } from "./node.ts";
 import type { QueryOutcome, StateMachinePort } from "./ports.ts";
+import { writePayload } from "./testing.ts";
 
 /** What a leader and its state were asked, in order; `follows` says what each look at its followers finds. */
 class Leader {
@@ -70,3 +71,29 @@ for (const way of ["query", "request"] as const) {
     deepStrictEqual(leader.asked, ["look", "confirm", "read"]);
   });
 }
+
+Deno.test("Database.carryOut() proposes nothing that this build cannot read: it would stop every node (F1)", async () => {
+  const proposed: Uint8Array[] = [];
+  const node = {
+    assertWritable: () => undefined,
+    write: (payload: Uint8Array) => {
+      proposed.push(payload);
+      return Promise.resolve({ results: "[1]", index: logIndex(9) });
+    },
+  } as unknown as Node;
+  const database = new Database();
+  database.attach({ node, stateMachine: {} as unknown as StateMachinePort });
+  const { signal } = new AbortController();
+  const known = new Uint8Array(writePayload());
+  const newer = new Uint8Array(known);
+  newer[0] = 255;
+  await rejects(database.carryOut({ kind: "execute", format: 0 }, newer, signal), {
+    code: "bad_request",
+  });
+  const both = new Uint8Array([...newer, ...known]);
+  const writes = [newer, known].map(({ length }) => ({ format: 0, sizeBytes: length }));
+  const answer = await database.carryOut({ kind: "executes", writes }, both, signal);
+  const results = String(answer.results);
+  match(results, /^\[\{"code":"bad_request".*\},\{"results":"\[1\]","index":9\}\]$/);
+  deepStrictEqual(proposed, [known]);
+});
