@@ -117,6 +117,7 @@ const ENDPOINTS: Block = {
     }),
     step("POST /snapshot", "", { status: 200 }),
     step("GET /debug/vars?key=http", /"user_snapshots":1[,}]/),
+    step("POST /snapshot?trailing_logs=5", "", { status: 204 }),
   ],
 };
 
