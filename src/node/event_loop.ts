@@ -530,13 +530,11 @@ export class EventLoop {
   }
 
   #fetchWanted(): void {
-    const wanted = this.#view.takeWanted();
-    if (wanted === undefined) return;
-    const fetched = this.#view.fetch(wanted).then(() => {
+    const fetched = this.#view.fetchNext()?.then(() => {
       this.#raft.entriesFetched();
       this.#scheduleTurn();
     });
-    runInBackground(fetched, (error) => this.#fail(error));
+    if (fetched !== undefined) runInBackground(fetched, (error) => this.#fail(error));
   }
 
   /** Not before everything known to be committed is applied (rule D2). */

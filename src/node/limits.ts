@@ -54,6 +54,9 @@ export const HELD_LOG_BYTES_AFTER_MISS_MAX = 8 * HELD_LOG_BYTES_MAX;
 /** Snapshots that have arrived and are not installed: each takes as much room as the database. */
 export const RECEIVED_SNAPSHOTS_MAX = 3;
 
+/** Ranges of the log that wait to be read back, for slow members and for apply. */
+export const WANTED_RANGES_MAX = 2 * MEMBERS_MAX;
+
 /** How long a copy of the state that nobody needs any more stays, with the log behind it. Milliseconds. */
 export const EXPORT_IDLE_MS_MAX = 15_000;
 

@@ -8,6 +8,7 @@ import { APPLY_BATCH_BYTES_MAX, APPLY_BATCH_ENTRIES_MAX } from "../base/limits.t
 import type { EntriesAnswer, EntriesRange, LogStorage } from "../raft/log_storage.ts";
 import type { Entry, SnapshotMetadata } from "../raft/types.ts";
 import { EntryTail } from "./entry_tail.ts";
+import { WANTED_RANGES_MAX } from "./limits.ts";
 import type { LogEntry, LogPort, PeersPort } from "./ports.ts";
 
 /** See the file's header. */
@@ -16,7 +17,9 @@ export class LogView implements LogStorage {
   readonly #tail: EntryTail;
   readonly #peers: PeersPort | undefined;
   #window: EntryTail;
-  #wanted: EntriesRange | undefined;
+  /** What the engine missed, by its first index, the oldest question first: a slow peer each, at most. */
+  readonly #wanted = new Map<LogIndex, EntriesRange>();
+  #isFetching = false;
 
   constructor(options: {
     readonly log: LogPort;
@@ -45,7 +48,7 @@ export class LogView implements LogStorage {
     if (range.from < this.#log.firstIndex) return "compacted";
     const held = this.held(range);
     if (held.length > 0) return held.map(toEntry);
-    this.#wanted = range;
+    if (this.#wanted.size < WANTED_RANGES_MAX) this.#wanted.set(range.from, range);
     return "unavailable";
   }
 
@@ -63,11 +66,20 @@ export class LogView implements LogStorage {
     return this.#peers?.snapshotToSend(indexMin);
   }
 
-  /** What the engine missed, once. */
-  takeWanted(): EntriesRange | undefined {
-    const wanted = this.#wanted;
-    this.#wanted = undefined;
-    return wanted;
+  /**
+   * Reads the next range that the engine missed. One after the other: there is one window, and who asks again
+   * while his range is being read must not have it read twice, or reads beget reads without end.
+   * @returns undefined when nothing is missed, or a read is under way; else a promise of the read's end, when
+   * the engine is to be told and this to be called again.
+   */
+  fetchNext(): Promise<void> | undefined {
+    const [wanted] = this.#wanted.values();
+    if (wanted === undefined || this.#isFetching) return undefined;
+    this.#isFetching = true;
+    return this.fetch(wanted).finally(() => {
+      this.#isFetching = false;
+      this.#wanted.delete(wanted.from);
+    });
   }
 
   /** Reads a range into the window, which forgets what it held. */

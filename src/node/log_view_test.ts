@@ -38,9 +38,8 @@ function places(answer: EntriesAnswer): string {
 Deno.test("LogView gives entries of the tail at once, and those on disk after a fetch", async () => {
   const { log, view, tail } = setUp(4);
   strictEqual(places(view.entries(range(2, 5))), "unavailable");
-  const wanted = view.takeWanted();
-  deepStrictEqual([wanted, view.takeWanted()], [range(2, 5), undefined]);
-  await view.fetch(range(2, 5));
+  await view.fetchNext();
+  strictEqual(view.fetchNext(), undefined);
   strictEqual(places(view.entries(range(2, 5))), "2/1 3/1 4/1");
   write(log, { from: 5, to: 6, entryTerm: 1 });
   tail.add([memoryEntry(5)]);
@@ -48,12 +47,45 @@ Deno.test("LogView gives entries of the tail at once, and those on disk after a 
   strictEqual(log.readCount, 1);
 });
 
+Deno.test("LogView.fetchNext() reads one range at a time, each once however often it is asked for", async () => {
+  const { log, view } = setUp(9);
+  strictEqual(view.entries(range(2, 5)), "unavailable");
+  const reading = view.fetchNext();
+  // Each heartbeat's answer asks again.
+  for (let answer = 0; answer < 3; answer++) {
+    strictEqual(view.entries(range(2, 6)), "unavailable");
+    strictEqual(view.entries(range(6, 8)), "unavailable");
+    strictEqual(view.fetchNext(), undefined);
+  }
+  await reading;
+  strictEqual(places(view.entries(range(2, 5))), "2/1 3/1 4/1");
+  await view.fetchNext();
+  strictEqual(places(view.entries(range(6, 8))), "6/1 7/1");
+  deepStrictEqual([view.fetchNext(), log.readCount], [undefined, 2]);
+});
+
+Deno.test("LogView.fetchNext() has two slow readers take turns", async () => {
+  const { view } = setUp(9);
+  const asked = [2, 6];
+  const given: number[] = [];
+  for (let turn = 0; turn < 6; turn++) {
+    for (const [reader, from = 0] of asked.entries()) {
+      if (view.entries({ ...range(from, from + 1) }) === "unavailable") continue;
+      given.push(reader);
+      asked[reader] = from + 1;
+      view.entries(range(from + 1, from + 2));
+    }
+    await view.fetchNext();
+  }
+  deepStrictEqual(given, [0, 1, 0, 1, 0]);
+});
+
 Deno.test("LogView says what is compacted", () => {
   const { log, view } = setUp(9);
   log.entries = log.entries.slice(3);
   log.firstIndex = logIndex(5);
   strictEqual(view.entries(range(4, 6)), "compacted");
-  deepStrictEqual([view.takeWanted(), view.firstIndex, view.lastIndex], [undefined, 5, 9]);
+  deepStrictEqual([view.fetchNext(), view.firstIndex, view.lastIndex], [undefined, 5, 9]);
 });
 
 Deno.test("LogView gives no entry that was replaced since it was read back (Raft figure 7)", async () => {
