@@ -11,6 +11,7 @@ import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex } from "../base/ids.ts";
 import type { Clock, Timer } from "../os/clock.ts";
+import { TRAILING_LOG_BYTES } from "./limits.ts";
 import type { LogPort, StateMachinePort } from "./ports.ts";
 
 /** When to compact. */
@@ -21,7 +22,7 @@ export interface CompactionPolicy {
   readonly bytesMin: number;
   /** How often the two are looked at (`--raft-snap-int`). Milliseconds. */
   readonly intervalMs: number;
-  /** Entries that stay in the log behind a snapshot. */
+  /** Entries that stay in the log behind a snapshot; fewer where they pass TRAILING_LOG_BYTES. */
   readonly trailingEntries: number;
 }
 
@@ -98,9 +99,16 @@ export class Compaction {
 
   async #check(): Promise<void> {
     if (await this.#isDue() && !this.#stopped) {
-      await ifRoom(this.snapshot({ trailingEntries: this.#policy.trailingEntries }));
+      await ifRoom(this.snapshot({ trailingEntries: this.#trailingEntries() }));
     }
     if (!this.#stopped) this.start();
+  }
+
+  /** Large entries are kept by their bytes: a start reads all of the log that there is. */
+  #trailingEntries(): number {
+    const { firstIndex, lastIndex, sizeBytes } = this.#log;
+    const entryBytes = sizeBytes / Math.max(1, lastIndex - firstIndex + 1);
+    return Math.min(this.#policy.trailingEntries, Math.floor(TRAILING_LOG_BYTES / entryBytes));
   }
 
   async #isDue(): Promise<boolean> {

@@ -3,6 +3,7 @@ import { OperatingError } from "../base/errors.ts";
 import { logIndex } from "../base/ids.ts";
 import { FakeClock } from "../os/fake_clock.ts";
 import { Compaction, type CompactionPolicy } from "./compaction.ts";
+import { TRAILING_LOG_BYTES } from "./limits.ts";
 import { memoryEntry, MemoryLog, MemoryStateMachine, settle } from "./testing.ts";
 
 const INTERVAL_MS = 1_000;
@@ -115,6 +116,19 @@ Deno.test("Compaction is due by bytes alone, where the policy has a limit", asyn
   compaction.start();
   await pass(clock);
   strictEqual(stateMachine.snapshotCount, 1);
+});
+
+Deno.test("Compaction keeps fewer entries behind it where they are large, and all that were asked for by hand", async () => {
+  const { compaction, log, clock } = setUp(21, { trailingEntries: 15 });
+  // 20 entries, of which two and a half fit.
+  log.sizeBytes = 8 * TRAILING_LOG_BYTES;
+  compaction.start();
+  await pass(clock);
+  deepStrictEqual(log.calls.slice(0, 2), ["marker 21", "purge 19"]);
+  const byHand = setUp(21);
+  byHand.log.sizeBytes = 8 * TRAILING_LOG_BYTES;
+  await byHand.compaction.snapshot({ trailingEntries: 15 });
+  deepStrictEqual(byHand.log.calls.slice(0, 2), ["marker 21", "purge 6"]);
 });
 
 Deno.test("Compaction tries again after the next interval when the disk is full", async () => {
