@@ -139,6 +139,7 @@ function makeNode(options: ClusterNodeOptions, peers: Peers): Node {
     peers,
     policy: {
       entriesMin: config.raft.snapshotEntries,
+      entriesSuffice: config.raft.areSnapshotEntriesGiven,
       bytesMin: config.raft.snapshotWalBytes,
       intervalMs: config.raft.snapshotIntervalMs,
       trailingEntries: options.trailingEntries,

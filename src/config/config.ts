@@ -39,6 +39,8 @@ export interface Config {
     readonly advertised: Address;
     /** Log entries that trigger a snapshot, at least 1. */
     readonly snapshotEntries: number;
+    /** Whether somebody has said so, by flag or variable: then they are enough (rule N4). */
+    readonly areSnapshotEntriesGiven: boolean;
     /** WAL bytes that trigger one; 0: they do not. */
     readonly snapshotWalBytes: number;
     readonly snapshotIntervalMs: number;
@@ -170,7 +172,7 @@ function checkValues(
   if (problem !== undefined) return refused(problem);
   return {
     kind: "run",
-    config: deepFreeze(buildConfig({ values, addresses, dataDirectory })),
+    config: deepFreeze(buildConfig({ values, given, addresses, dataDirectory })),
     notices: [
       ...(operand === undefined
         ? [`Data directory is ${dataDirectory}, from ${DATA_DIRECTORY_VARIABLE}`]
@@ -208,11 +210,13 @@ function parseAddresses(values: Values): Addresses | string {
 
 interface Parts {
   readonly values: Values;
+  /** Flags that were given, by command line or environment. */
+  readonly given: ReadonlySet<string>;
   readonly addresses: Addresses;
   readonly dataDirectory: string;
 }
 
-function buildConfig({ values, addresses, dataDirectory }: Parts): Config {
+function buildConfig({ values, given, addresses, dataDirectory }: Parts): Config {
   return {
     dataDirectory,
     nodeId: values["node-id"] || addresses.raftAdvertised.text,
@@ -230,7 +234,7 @@ function buildConfig({ values, addresses, dataDirectory }: Parts): Config {
       foreignKeys: values.fk,
       sqliteLibrary: values["sqlite-lib"] || undefined,
     },
-    raft: buildRaft({ values, addresses, dataDirectory }),
+    raft: buildRaft({ values, given, addresses, dataDirectory }),
     cluster: buildCluster(values),
     writeQueue: {
       capacity: values["write-queue-capacity"],
@@ -242,11 +246,12 @@ function buildConfig({ values, addresses, dataDirectory }: Parts): Config {
   };
 }
 
-function buildRaft({ values, addresses }: Parts): Config["raft"] {
+function buildRaft({ values, given, addresses }: Parts): Config["raft"] {
   return {
     listen: addresses.raft,
     advertised: addresses.raftAdvertised,
     snapshotEntries: Math.max(1, values["raft-snap"]),
+    areSnapshotEntriesGiven: given.has("raft-snap"),
     snapshotWalBytes: values["raft-snap-wal-size"],
     snapshotIntervalMs: values["raft-snap-int"],
     heartbeatTimeoutMs: values["raft-heartbeat-timeout"],

@@ -42,6 +42,7 @@ Deno.test("parseConfig() has rqlited's defaults", () => {
     sqliteLibrary: undefined,
   });
   strictEqual(config.raft.snapshotEntries, 8192);
+  ok(!config.raft.areSnapshotEntriesGiven);
   strictEqual(config.raft.snapshotWalBytes, 4_194_304);
   strictEqual(config.raft.snapshotIntervalMs, 10_000);
   strictEqual(config.raft.applyTimeoutMs, 10_000);
@@ -63,6 +64,7 @@ Deno.test("parseConfig() takes the command line of rqlite's end-to-end tests, wi
   const config = configOf(line);
   strictEqual(config.nodeId, "0");
   strictEqual(config.raft.snapshotEntries, 100);
+  ok(config.raft.areSnapshotEntriesGiven);
   strictEqual(config.raft.snapshotIntervalMs, 1000);
   strictEqual(config.dataDirectory, "/tmp/x");
   strictEqual(config.log.level, "INFO");

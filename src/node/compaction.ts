@@ -5,7 +5,7 @@
  * Order (raft-engine B.1): state durable, then the marker durable, then purge, then old generations.
  * A crash between any two steps leaves a start that finds the newest marker's state and its log.
  * In RAM mode a snapshot copies the database, so it waits until the log has grown by the database's
- * size as well; in disk mode it costs one fsync (rule D3).
+ * size as well, unless the operator has said how many entries call for one (rule N4); in disk mode it costs one fsync (rule D3).
  */
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
@@ -18,6 +18,8 @@ import type { LogPort, StateMachinePort } from "./ports.ts";
 export interface CompactionPolicy {
   /** Entries since the last marker that call for a snapshot (`--raft-snap`). */
   readonly entriesMin: number;
+  /** Whether they are enough in RAM mode too, however large the database is (rule N4): it was asked for. */
+  readonly entriesSuffice?: boolean;
   /** Bytes of log since the last marker that call for one (`--raft-snap-wal-size`); 0 for never. */
   readonly bytesMin: number;
   /** How often the two are looked at (`--raft-snap-int`). Milliseconds. */
@@ -114,8 +116,9 @@ export class Compaction {
   async #isDue(): Promise<boolean> {
     const entries = this.#stateMachine.applied.index - this.#log.marker.index;
     const bytes = this.#log.sizeBytes - this.#sizeAtMarker;
-    const { entriesMin, bytesMin } = this.#policy;
+    const { entriesMin, bytesMin, entriesSuffice } = this.#policy;
     if (entries === 0) return false;
+    if (entriesSuffice === true && entries >= entriesMin) return true;
     if (entries < entriesMin && (bytesMin === 0 || bytes < bytesMin)) return false;
     const stats = await this.#stateMachine.stats();
     return stats.mode === "disk" || bytes >= stats.databaseBytes;

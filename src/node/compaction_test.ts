@@ -96,6 +96,18 @@ Deno.test("Compaction waits for enough entries, and for a log as large as the da
   strictEqual(stateMachine.snapshotCount, 1);
 });
 
+Deno.test("Compaction waits for no more than the entries that were asked for by hand (N4)", async () => {
+  const { compaction, stateMachine, log, clock } = setUp(20, { entriesSuffice: true });
+  log.sizeBytes = 999;
+  compaction.start();
+  await pass(clock);
+  strictEqual(stateMachine.snapshotCount, 1);
+  const early = setUp(10, { entriesSuffice: true });
+  early.compaction.start();
+  await pass(early.clock);
+  strictEqual(early.stateMachine.snapshotCount, 0);
+});
+
 Deno.test("Compaction counts the log's growth since the last marker, and after a start all of it", async () => {
   const { compaction, log, stateMachine, clock } = setUp(20);
   compaction.start();

@@ -39,6 +39,7 @@ interface Follower {
   readonly stateMachine: MemoryStateMachine;
   readonly sent: Message[];
   readonly missing: number[];
+  readonly clock: FakeClock;
 }
 
 /** Node 1 of three, on a log that may have entries already. */
@@ -50,6 +51,7 @@ function startFollower(log = new MemoryLog()): Follower {
   };
   const sent: Message[] = [];
   const missing: number[] = [];
+  const clock = new FakeClock();
   const peers: PeersPort = {
     send: (message) => void sent.push(message),
     snapshotToSend: () => undefined,
@@ -64,7 +66,7 @@ function startFollower(log = new MemoryLog()): Follower {
     log,
     hardState: log.hardState,
     stateMachine: stateMachine.port,
-    clock: new FakeClock(),
+    clock,
     entropy: { bytes: (count) => new Uint8Array(count), below: () => 0 },
     peers,
     listener: {
@@ -80,7 +82,7 @@ function startFollower(log = new MemoryLog()): Follower {
     },
   });
   loop.start();
-  return { loop, log, stateMachine, sent, missing };
+  return { loop, log, stateMachine, sent, missing, clock };
 }
 
 function markerAt(snapshot: { readonly index: LogMarker["index"] }): LogMarker {
@@ -168,6 +170,28 @@ Deno.test("EventLoop acknowledges and applies nothing before it is on its own di
   log.recover();
   await settle();
   deepStrictEqual([accepted(sent), stateMachine.applied.index], [[3], 3]);
+});
+
+Deno.test("EventLoop that stood still hears its leader first, and counts one tick for all the time (E1)", async () => {
+  const { loop, sent, clock } = startFollower();
+  const heartbeat = (): void =>
+    loop.receive({
+      kind: "heartbeat",
+      from: nodeId(2),
+      to: nodeId(1),
+      term: term(1),
+      commit: logIndex(1),
+      readRound: 0,
+    });
+  heartbeat();
+  await settle();
+  // Ten seconds in which nothing ran: timers are late, and what the leader said waits to be read.
+  clock.advance(10_000);
+  heartbeat();
+  await settle();
+  strictEqual(loop.raft.state.electionElapsed, 1);
+  deepStrictEqual(sent.filter(({ kind }) => kind === "vote_request"), []);
+  strictEqual(loop.role.leader, 2);
 });
 
 Deno.test("EventLoop obeys no verdict of an older leader whose entry is about to be replaced (A4)", async () => {
