@@ -83,7 +83,7 @@ export class FaultProxy {
       } catch (error) {
         if (this.#isClosed) return;
         // Who connected has left again already.
-        if (!(error instanceof Deno.errors.ConnectionAborted)) throw error;
+        if (!isBroken(error)) throw error;
       }
     }
   }
