@@ -54,6 +54,9 @@ export const HELD_LOG_BYTES_AFTER_MISS_MAX = 8 * HELD_LOG_BYTES_MAX;
 /** Snapshots that have arrived and are not installed: each takes as much room as the database. */
 export const RECEIVED_SNAPSHOTS_MAX = 3;
 
+/** How long a follower waits for the verdict on an entry that it did not come back from, before it takes its leader's state. */
+export const STUCK_STATE_WAIT_MS = 10_000;
+
 /** Log that stays behind a snapshot for members that are a little behind, at most; whole segments go. */
 export const TRAILING_LOG_BYTES = 256 * 1024 * 1024;
 

@@ -18,6 +18,7 @@ import { Compaction, type CompactionPolicy } from "./compaction.ts";
 import { EventLoop } from "./event_loop.ts";
 import type { LogPort, PeersPort, StateMachinePort } from "./ports.ts";
 import type { WriteOutcome } from "./proposals.ts";
+import { StuckEntry } from "./stuck_entry.ts";
 import { AppliedWaits } from "./waits.ts";
 
 /** How long a write may wait for its result before the client is told that its outcome is unknown. */
@@ -70,6 +71,7 @@ export class Node {
   readonly #options: NodeOptions;
   readonly #loop: EventLoop;
   readonly #compaction: Compaction;
+  readonly #stuckEntry: StuckEntry;
   readonly #waits = new AppliedWaits();
   readonly #reads = new Map<ReadContext, ReadWait[]>();
   #nextContext = 1;
@@ -105,6 +107,7 @@ export class Node {
         onFatal,
       },
     });
+    this.#stuckEntry = new StuckEntry({ loop: this.#loop, clock });
     this.#compaction = new Compaction({
       log,
       stateMachine,
@@ -527,6 +530,8 @@ export class Node {
 
   /** Rule A4: only a leader that has committed in its term knows that the log holds no verdict yet. */
   #onVerdictMissing(parked: Parked): void {
+    const isStuck = this.#options.stateMachine.isStuckAt?.(parked.index) === true;
+    if (isStuck && !this.#stuckEntry.mayJudge(parked.index)) return;
     if (!this.isLeader || !this.#loop.isOfOwnTerm(this.#loop.hardState.commit)) return;
     if (this.#trying === parked.index) return;
     this.#trying = parked.index;

@@ -103,6 +103,8 @@ export class Peers implements PeersPort {
     if (held !== undefined && this.#log.firstIndex > held.metadata.index + 1) {
       this.#hasMissed = true;
     }
+    // A copy of now would be of no use.
+    if (this.#stateMachine.applied.index < indexMin) return undefined;
     if (!this.#isPreparing && this.#clock.monotonicMs() >= this.#notBeforeMs) {
       this.#isPreparing = true;
       const prepared = this.#prepare().finally(() => {

@@ -31,11 +31,11 @@ function make(): Made {
   const clock = new FakeClock();
   const calls: string[] = [];
   const lost: number[] = [];
-  const disk = { isFull: false, index: 10, applied: 1 };
+  const disk = { isFull: false, index: 10, applied: 0 };
   const stateMachine: Partial<StateMachinePort> = {
     get applied() {
       const chain = { entryChain: "", configuration: ALONE };
-      return { index: logIndex(disk.applied), term: term(1), ...chain };
+      return { index: logIndex(Math.max(disk.index, disk.applied)), term: term(1), ...chain };
     },
     stageFile: (path) => {
       calls.push(`stage ${path}`);

@@ -173,6 +173,8 @@ export interface StateMachinePort {
    * @returns whether it came to an end by itself, and the error text to void it with if not.
    */
   tryParked(index: LogIndex): Promise<{ readonly ended: boolean; readonly reason: string }>;
+  /** Whether an earlier process did not come back from that entry, which waits for its verdict unrun (rule A4b). */
+  isStuckAt?(index: LogIndex): boolean;
   /** The log's verdict on the parked entry: the next `apply` starts with it again and obeys. */
   verdict(options: {
     readonly index: LogIndex;

@@ -167,6 +167,8 @@ export class MemoryStateMachine {
   /** Entries that park until they have a verdict. */
   readonly parks = new Set<number>();
   readonly verdicts: string[] = [];
+  /** The entry from which an earlier process did not come back. */
+  stuckIndex = 0;
   /** Whether it sees room for more. */
   hasRoom = true;
   /** While set, no batch fits. */
@@ -246,6 +248,10 @@ export class MemoryStateMachine {
   tryParked(): Promise<{ readonly ended: boolean; readonly reason: string }> {
     this.tryCount += 1;
     return Promise.resolve({ ended: this.endsParked, reason: "too long" });
+  }
+
+  isStuckAt(index: LogIndex): boolean {
+    return index === this.stuckIndex;
   }
 
   verdict(options: { readonly index: LogIndex; readonly verdict: "run" | "void" }): void {

@@ -208,6 +208,10 @@ export class StateMachine implements StateMachinePort {
     return { ended: isEnded, reason };
   }
 
+  isStuckAt(index: LogIndex): boolean {
+    return index === this.#stuckIndex;
+  }
+
   verdict(options: {
     readonly index: LogIndex;
     readonly verdict: "run" | "void";
@@ -327,6 +331,7 @@ export class StateMachine implements StateMachinePort {
   }
 
   releaseGenerations(generation: number): Promise<void> {
+    this.#forgetStuck();
     const { dataDirectory } = this.#options.live;
     return Promise.resolve().then(() => removeOlderGenerations({ dataDirectory, generation }));
   }
@@ -399,11 +404,11 @@ export class StateMachine implements StateMachinePort {
       configuration: state.configuration ?? configuration,
       members: state.members ?? members,
     });
-    this.#forgetStuck();
   }
 
+  /** Not before a start goes on behind the entry: where it is met again it must park, or its verdict is not looked for. */
   #forgetStuck(): void {
-    if (this.#stuckIndex === 0 || this.#applied.index < this.#stuckIndex) return;
+    if (this.#stuckIndex === 0 || this.#durableIndex < this.#stuckIndex) return;
     this.#stuckIndex = 0;
     removeStuckIndex(this.#live.dataDirectory);
   }
