@@ -51,7 +51,8 @@ export class LeaderWatch implements NodeObserver {
     const doubtedUntilMs = this.#doubtedUntilMs.get(`${member} ${bootNonce}`) ?? 0;
     if (this.#clock.monotonicMs() < doubtedUntilMs) return;
     this.#gone.set(member, bootNonce);
-    this.#maybeForget();
+    // What was known of others before is no evidence against processes that they have now.
+    if (member === this.#node.leaderId) this.#maybeForget();
   }
 
   /** A member's process is there; `bootNonce` is the one that it has. */
@@ -91,7 +92,7 @@ export class LeaderWatch implements NodeObserver {
 
   #maybeForget(): void {
     const { leaderId, loop } = this.#node;
-    if (leaderId === NOBODY || !this.#gone.has(leaderId) || !loop.forgetLeader()) return;
+    if (!loop.forgetLeader()) return;
     this.#suspect = leaderId;
     this.#termSeen = loop.raft.term;
     this.#looks = 0;

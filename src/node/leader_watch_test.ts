@@ -169,6 +169,16 @@ Deno.test("LeaderWatch: a message of the leader ends the election, and evidence 
   watch.stop();
 });
 
+Deno.test("LeaderWatch does not forget a leader for what was said of its earlier process (E2)", async () => {
+  const watched = await follow();
+  // Started anew at once: its new process was never said to be gone, or back.
+  await tell(watched, "onGone", LEADER, "b2");
+  await heartbeat(watched, 1);
+  await tell(watched, "onGone", OTHER, "b3");
+  strictEqual(watched.node.leaderId, LEADER);
+  watched.watch.stop();
+});
+
 Deno.test("LeaderWatch does not wait for a timeout when two stood at the same moment (E2)", async () => {
   const watched = await follow();
   const { node, watch } = watched;
