@@ -74,6 +74,41 @@ Deno.test("dust shell runs the lines of a pipe in order and exits with 0", async
   ok(stdout.endsWith("1\n1\n1 = 1\n"), stdout);
 });
 
+Deno.test("dust shell sends a write once, though its connection ends before the answer", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let writes = 0;
+  const serve = async (connection: Deno.Conn): Promise<void> => {
+    const buffer = new Uint8Array(65_536);
+    for (;;) {
+      const count = await connection.read(buffer);
+      if (count === null) return connection.close();
+      const isWrite = new TextDecoder().decode(buffer.subarray(0, count)).startsWith("POST");
+      writes += isWrite ? 1 : 0;
+      // The first is answered, so that there is a connection to keep.
+      if (isWrite && writes > 1) return connection.close();
+      const text = isWrite ? TABLE : "{}";
+      const head = `HTTP/1.1 200 OK\r\ncontent-length: ${text.length}\r\n\r\n`;
+      await connection.write(new TextEncoder().encode(head + text));
+    }
+  };
+  const accepting = (async () => {
+    const open: Promise<void>[] = [];
+    try {
+      for await (const connection of listener) open.push(serve(connection));
+    } catch (error) {
+      // Closed at the end of the test.
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+    await Promise.allSettled(open);
+  })();
+  const port = String((listener.addr as Deno.NetAddr).port);
+  const { stdout } = await runShell(["-p", port], ["SELECT 1", "SELECT 2"]);
+  strictEqual(writes, 2);
+  match(stdout, /may still happen/);
+  listener.close();
+  await accepting;
+});
+
 Deno.test("dust shell stops at .exit, and prints no prompt into a pipe", async () => {
   await using server = startServer(() => new Response(TABLE));
   const { code, stdout } = await runShell(["-p", server.port], [".exit", "SELECT 1"]);

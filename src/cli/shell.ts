@@ -122,10 +122,13 @@ async function greet(client: ShellClient): Promise<{ status: number; text: strin
   }
 }
 
-function createHttpClient(options: ShellOptions): Deno.HttpClient | undefined {
-  const { caFile, certificateFile, keyFile } = options;
-  if (caFile === undefined && certificateFile === undefined) return undefined;
+/**
+ * A connection for each request: on one that is kept the runtime sends a POST again, without a word, when
+ * it ends before the answer, and a write would happen twice.
+ */
+function createHttpClient({ caFile, certificateFile, keyFile }: ShellOptions): Deno.HttpClient {
   return Deno.createHttpClient({
+    poolMaxIdlePerHost: 0,
     ...(caFile === undefined ? {} : { caCerts: [Deno.readTextFileSync(caFile)] }),
     ...(certificateFile === undefined || keyFile === undefined
       ? {}

@@ -38,12 +38,12 @@ const REDIRECTS_MAX = 21;
 /** The node that the shell talks to. */
 export class ShellClient {
   readonly #options: ShellOptions;
-  readonly #http: Deno.HttpClient | undefined;
+  readonly #http: Deno.HttpClient;
   #originAt = 0;
   #running: AbortController | undefined;
 
-  /** @param http with certificates, or undefined for the runtime's own. Owned by the caller. */
-  constructor(options: ShellOptions, http: Deno.HttpClient | undefined) {
+  /** @param http with certificates, if any, and without connections that are kept. Owned by the caller. */
+  constructor(options: ShellOptions, http: Deno.HttpClient) {
     this.#options = options;
     this.#http = http;
   }
@@ -109,7 +109,7 @@ export class ShellClient {
         body: request.body ?? null,
         redirect: "manual",
         signal,
-        ...(this.#http === undefined ? {} : { client: this.#http }),
+        client: this.#http,
       });
       const location = response.headers.get("location");
       if (response.status !== 301 || location === null) return response;

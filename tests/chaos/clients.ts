@@ -14,6 +14,9 @@ const KEY_MS = 8_000;
 const TIMEOUT_MS = 4_000;
 const RETRIES_MAX = 6;
 
+/** On a connection that is kept, the runtime sends a POST again by itself when it ends before the answer. */
+const CONNECTION_EACH = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+
 /** Statuses by which a node says that it has done nothing. */
 const REFUSALS: ReadonlySet<number> = new Set([400, 413, 422, 429, 503, 507]);
 
@@ -225,6 +228,7 @@ export class Client {
     const node = this.#random.pick(this.#cluster.nodes);
     try {
       const response = await fetch(`${node.url}${path}`, {
+        client: CONNECTION_EACH,
         method: "POST",
         headers: { "content-type": "application/json", ...headers },
         body: JSON.stringify(statements),
