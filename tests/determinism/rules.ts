@@ -49,7 +49,7 @@ export const RULES: Readonly<Record<string, Hazard>> = {
     tests: [
       "Searches refuse more work than their bound (rule A4b)",
       "An entry that nothing interrupts is recorded and ends the process; the next start has it voided unrun (A4b)",
-      "An entry on record waits for its verdict unrun, and is forgotten once it is applied (A4b)",
+      "An entry on record waits for its verdict unrun, and is forgotten once no start meets it again (A4b)",
     ],
   },
   A4c: {
