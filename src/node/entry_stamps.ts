@@ -38,7 +38,7 @@ export class EntryStamps {
     this.#time.heard(voter, { ...this.#now(), wallMs });
   }
 
-  /** A new term of leadership begins: clocks that were heard in an earlier one may have been set since. */
+  /** This node follows: clocks that it hears from its next election on may have been set since. */
   reset(): void {
     this.#time.reset();
   }

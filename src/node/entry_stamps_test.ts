@@ -57,7 +57,7 @@ Deno.test("EntryStamps gives a batch one time, the log's clock to its first, and
   strictEqual(stampsOf(batch)[0]?.elapsedMs, ELAPSED_MS_MAX);
 });
 
-Deno.test("EntryStamps proposes the median of the clocks that it heard, until a new term begins (T1)", () => {
+Deno.test("EntryStamps proposes the median of the clocks that it heard, until the node follows (T1)", () => {
   const { stamps, clock } = makeStamps();
   clock.advance(1000);
   const facts = { others: [nodeId(2), nodeId(3)], stateMs: 0 };

@@ -30,7 +30,7 @@ import {
   encodeConfiguration,
 } from "../raft/configuration.ts";
 import { type ConfChange, decodeConfChange } from "../raft/conf_change.ts";
-import type { HeartbeatResponse, Message } from "../raft/message.ts";
+import type { HeartbeatResponse, Message, VoteResponse } from "../raft/message.ts";
 import type { RefusalReason } from "../raft/proposal.ts";
 import { Raft } from "../raft/raft.ts";
 import type { RaftConfig } from "../raft/config.ts";
@@ -214,14 +214,13 @@ export class EventLoop {
   receive(message: Message): void {
     if (this.#stopped || this.#inbox.length >= INBOX_MESSAGES_MAX) return;
     if (message.from === this.#softState.leader) this.#leaderContactMs = this.#clock.monotonicMs();
-    if (message.kind === "heartbeat_response") this.#onHeartbeatResponse(message);
+    const isAnswer = message.kind === "heartbeat_response" && message.term === this.#raft.term;
+    if (isAnswer) this.quorum.answered(message.from);
+    if (tellsTime(message) && message.wallMs !== undefined) {
+      this.#stamps.heard(message.from, message.wallMs);
+    }
     this.#inbox.push(message);
     this.#scheduleTurn();
-  }
-
-  #onHeartbeatResponse({ from, term, wallMs }: HeartbeatResponse): void {
-    if (term === this.#raft.term) this.quorum.answered(from);
-    if (wallMs !== undefined) this.#stamps.heard(from, wallMs);
   }
 
   /** Asks for a read index; the listener gets it under `context`, or learns at once that it was refused. */
@@ -425,10 +424,9 @@ export class EventLoop {
     }
   }
 
-  /** The leader wants to know what time it is here (rule T1). */
+  /** Who leads, or is about to, wants to know what time it is here (rule T1). */
   #withClock(message: Message): Message {
-    if (message.kind !== "heartbeat_response") return message;
-    return { ...message, wallMs: this.#clock.wallMs() };
+    return tellsTime(message) ? { ...message, wallMs: this.#clock.wallMs() } : message;
   }
 
   /** Rule S2: apply stands still, the new generation is complete, the marker is the switch. */
@@ -455,10 +453,8 @@ export class EventLoop {
   #onSoftState(state: SoftState): void {
     const wasLeader = this.#softState.role === "leader";
     this.#softState = state;
-    if (!wasLeader) {
-      this.quorum.reset();
-      this.#stamps.reset();
-    }
+    if (!wasLeader) this.quorum.reset();
+    if (state.role === "follower") this.#stamps.reset();
     if (wasLeader && state.role !== "leader") {
       this.#changeGate.abandon();
       this.proposals.abandon({
@@ -556,6 +552,11 @@ export class EventLoop {
     this.applyQueue.stop();
     this.#listener.onFatal(error);
   }
+}
+
+/** The answers that a leader has from a majority of the voters before it proposes anything. */
+function tellsTime(message: Message): message is HeartbeatResponse | VoteResponse {
+  return message.kind === "heartbeat_response" || message.kind === "vote_response";
 }
 
 function membersOf({ members }: AppliedState): MemberTable | undefined {

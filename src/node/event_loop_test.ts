@@ -4,6 +4,7 @@
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { logIndex, nodeId, term } from "../base/ids.ts";
+import { decodeCommand } from "../command/command_decoder.ts";
 import { FakeClock } from "../os/fake_clock.ts";
 import { type ConfChangeSingle, encodeConfChange } from "../raft/conf_change.ts";
 import { productionConfig } from "../raft/config.ts";
@@ -43,7 +44,7 @@ interface Follower {
 }
 
 /** Node 1 of three, on a log that may have entries already. */
-function startFollower(log = new MemoryLog()): Follower {
+function startFollower(log = new MemoryLog(), clock = new FakeClock()): Follower {
   const stateMachine = new MemoryStateMachine(log);
   stateMachine.applied = {
     ...stateMachine.applied,
@@ -51,7 +52,6 @@ function startFollower(log = new MemoryLog()): Follower {
   };
   const sent: Message[] = [];
   const missing: number[] = [];
-  const clock = new FakeClock();
   const peers: PeersPort = {
     send: (message) => void sent.push(message),
     snapshotToSend: () => undefined,
@@ -141,10 +141,10 @@ function append(options: {
   };
 }
 
-/** Makes a leader of term 2 of it, whose first entry is committed. */
-async function elect({ loop }: Follower): Promise<void> {
+/** Makes a leader of term 2 of it, whose first entry is committed. `wallMs`: node 2's clock. */
+async function elect({ loop }: Follower, wallMs = 0): Promise<void> {
   const envelope = { from: nodeId(2), to: nodeId(1), term: term(2) };
-  const nothing = { commit: logIndex(0), commitTerm: term(0) };
+  const nothing = { commit: logIndex(0), commitTerm: term(0), wallMs };
   loop.campaign();
   for (const ballot of ["pre_vote", "vote"] as const) {
     await settle();
@@ -306,4 +306,32 @@ Deno.test("EventLoop does not count an older term's answers to heartbeats among 
   strictEqual(loop.quorum.confirmedMs(THREE, nodeId(1)), -Infinity);
   loop.receive({ ...answer, term: term(2) });
   strictEqual(loop.quorum.confirmedMs(THREE, nodeId(1)), 0);
+});
+
+Deno.test("EventLoop proposes the voters' time from a leader's first entry on, and tells others its own (T1)", async () => {
+  const trueMs = 1_000_000_000_000;
+  const aheadMs = 2 * trueMs;
+  class ClockAhead extends FakeClock {
+    override wallMs(): number {
+      return aheadMs;
+    }
+  }
+  const leader = startFollower(new MemoryLog(), new ClockAhead());
+  const { loop, log, sent } = leader;
+  await elect(leader, trueMs);
+  const deadlines = { queueDeadlineMs: 1000, deadlineMs: 1000 };
+  const nobody = { resolve: () => {}, reject: () => {} };
+  loop.propose({ payload: writePayload(), format: 0, ...deadlines, ...nobody });
+  await settle();
+  const command = decodeCommand(log.entries.at(-1)?.payload ?? new Uint8Array());
+  ok(command.kind === "execute");
+  strictEqual(command.nowMs, trueMs);
+  const request = { from: nodeId(2), to: nodeId(1), term: term(3) };
+  const asked = { lastIndex: logIndex(9), lastTerm: term(2), isTransfer: true };
+  const commits = { commit: logIndex(2), commitTerm: term(2) };
+  loop.receive({ kind: "vote_request", ballot: "vote", ...request, ...asked, ...commits });
+  await settle();
+  const vote = sent.findLast(({ kind }) => kind === "vote_response");
+  ok(vote?.kind === "vote_response" && vote.isGranted);
+  strictEqual(vote.wallMs, aheadMs);
 });

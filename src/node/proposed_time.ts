@@ -4,8 +4,9 @@
  * lower median of the voters' wall clocks, as far as they are known. Where time is ahead of that, it
  * goes on at half speed until the clocks have caught up.
  *
- * Clocks come with the answers to heartbeats and are carried on by this node's monotonic clock: late by the
- * way of the answer. No safety property rests on any of this.
+ * Clocks come with votes and with the answers to heartbeats, so that a leader has a majority's from its first
+ * entry on, and are carried on by this node's monotonic clock: late by the way of the answer. No safety
+ * property rests on any of this.
  */
 import type { NodeId } from "../base/ids.ts";
 
@@ -30,7 +31,7 @@ export class ProposedTime {
     this.#offsets.set(voter, clock.wallMs - clock.monotonicMs);
   }
 
-  /** A new term of leadership: what was heard in an earlier one is old. */
+  /** What was heard before the next election is old by then. */
   reset(): void {
     this.#offsets.clear();
   }

@@ -59,6 +59,8 @@ export interface VoteResponse extends Envelope {
   /** As in the request. Only refusals tell. */
   readonly commit: LogIndex;
   readonly commitTerm: Term;
+  /** As in a heartbeat's answer. */
+  readonly wallMs?: number;
 }
 
 /** Keeps followers from campaigning, and confirms the leader for reads. */

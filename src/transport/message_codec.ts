@@ -62,7 +62,8 @@ function kindToWire(message: Message): WireKind {
     case "vote_response": {
       const { isGranted, commit, commitTerm } = message;
       const isPreVote = message.ballot === "pre_vote";
-      return { $case: "voteResponse", value: { isPreVote, isGranted, commit, commitTerm } };
+      const value = { isPreVote, isGranted, commit, commitTerm, wallMs: wallMsToWire(message) };
+      return { $case: "voteResponse", value };
     }
     case "heartbeat": {
       const { commit, readRound } = message;
@@ -71,7 +72,7 @@ function kindToWire(message: Message): WireKind {
     case "heartbeat_response":
       return {
         $case: "heartbeatResponse",
-        value: { readRound: message.readRound, wallMs: Math.max(0, message.wallMs ?? 0) },
+        value: { readRound: message.readRound, wallMs: wallMsToWire(message) },
       };
     case "snapshot": {
       const { index, term, configuration } = message.snapshot;
@@ -153,7 +154,7 @@ export function fromWire(wire: WireMessage, payloads?: readonly Uint8Array[]): M
       };
     }
     case "voteResponse": {
-      const { isPreVote, isGranted, commit, commitTerm } = kind.value;
+      const { isPreVote, isGranted, commit, commitTerm, wallMs } = kind.value;
       return {
         kind: "vote_response",
         ...envelope,
@@ -161,6 +162,7 @@ export function fromWire(wire: WireMessage, payloads?: readonly Uint8Array[]): M
         isGranted,
         commit: logIndex(commit),
         commitTerm: term(commitTerm),
+        ...wallMsFromWire(wallMs),
       };
     }
     case "heartbeat": {
@@ -169,8 +171,12 @@ export function fromWire(wire: WireMessage, payloads?: readonly Uint8Array[]): M
     }
     case "heartbeatResponse": {
       const { readRound, wallMs } = kind.value;
-      const response = { kind: "heartbeat_response", ...envelope, readRound } as const;
-      return wallMs === 0 ? response : { ...response, wallMs };
+      return {
+        kind: "heartbeat_response",
+        ...envelope,
+        readRound,
+        ...wallMsFromWire(wallMs),
+      };
     }
     case "snapshot":
       return { kind: "snapshot", ...envelope, snapshot: snapshotFromWire(kind.value) };
@@ -248,4 +254,13 @@ function idsFromWire(ids: readonly number[]): readonly NodeId[] {
   const isAscending = ids.every((id, place) => id > (ids[place - 1] ?? 0));
   if (!isAscending) throw new WireError("Members out of order");
   return ids.map(nodeId);
+}
+
+/** 0 says that there is none. */
+function wallMsToWire({ wallMs = 0 }: { readonly wallMs?: number }): number {
+  return Math.max(0, wallMs);
+}
+
+function wallMsFromWire(wallMs: number): { readonly wallMs?: number } {
+  return wallMs === 0 ? {} : { wallMs };
 }

@@ -71,6 +71,9 @@ const KINDS: {
     isGranted: fc.boolean(),
     commit: index,
     commitTerm: terms,
+    wallMs: fc.integer({ min: 1, max: 2 ** 48 }),
+  }, {
+    requiredKeys: ["kind", "from", "to", "term", "ballot", "isGranted", "commit", "commitTerm"],
   }),
   heartbeat: fc.record({
     kind: fc.constant("heartbeat"),

@@ -139,6 +139,8 @@ export interface VoteResponse {
   isGranted: boolean;
   commit: number;
   commitTerm: number;
+  /** As in HeartbeatResponse. */
+  wallMs: number;
 }
 
 export interface Heartbeat {
@@ -1269,7 +1271,7 @@ export const VoteRequest: MessageFns<VoteRequest> = {
 };
 
 function createBaseVoteResponse(): VoteResponse {
-  return { isPreVote: false, isGranted: false, commit: 0, commitTerm: 0 };
+  return { isPreVote: false, isGranted: false, commit: 0, commitTerm: 0, wallMs: 0 };
 }
 
 export const VoteResponse: MessageFns<VoteResponse> = {
@@ -1285,6 +1287,9 @@ export const VoteResponse: MessageFns<VoteResponse> = {
     }
     if (message.commitTerm !== 0) {
       writer.uint32(32).uint64(message.commitTerm);
+    }
+    if (message.wallMs !== 0) {
+      writer.uint32(40).uint64(message.wallMs);
     }
     return writer;
   },
@@ -1332,6 +1337,14 @@ export const VoteResponse: MessageFns<VoteResponse> = {
             }
 
             message.commitTerm = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.wallMs = longToNumber(reader.uint64());
             continue;
           }
         }
