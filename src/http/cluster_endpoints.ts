@@ -69,11 +69,9 @@ export class ClusterEndpoints {
   }
 
   /** Whoever asks for it is sent to the leader. @throws {OperatingError} `not_leader` when none is known. */
-  #elsewhere({ options, path, query }: Exchange): Response | undefined {
-    const leaderUrl = options.redirect ? this.#database.elsewhere(undefined) : undefined;
-    if (leaderUrl === undefined) return undefined;
-    const location = `${leaderUrl}${path}?${query ?? ""}`;
-    return this.#responses.redirect({ status: 301, location });
+  #elsewhere(exchange: Exchange): Response | undefined {
+    const leaderUrl = exchange.options.redirect ? this.#database.elsewhere(undefined) : undefined;
+    return leaderUrl === undefined ? undefined : this.#responses.toLeader(leaderUrl, exchange);
   }
 
   #done(): Response {

@@ -164,13 +164,10 @@ export class DataEndpoints {
     readonly body: RequestBody;
     readonly level: ReadLevel | undefined;
   }): Response | undefined {
-    const { options, path, query = "" } = exchange;
-    if (!options.redirect) return undefined;
+    if (!exchange.options.redirect) return undefined;
     if (work.body.text.length <= LARGE_BODY_CHARACTERS) parseStatements(work.body);
     const leaderUrl = this.#database.elsewhere(work.level);
-    if (leaderUrl === undefined) return undefined;
-    const location = `${leaderUrl}${path}?${query}`;
-    return this.#responses.redirect({ status: 301, location });
+    return leaderUrl === undefined ? undefined : this.#responses.toLeader(leaderUrl, exchange);
   }
 
   /** Runs something that may take long, and cancels it when its client goes away. */

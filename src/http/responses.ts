@@ -62,6 +62,14 @@ export class Responses {
     return response;
   }
 
+  /** The same request again, to the leader. */
+  toLeader(
+    leaderUrl: string,
+    { path, query = "" }: { readonly path: string; readonly query: string | undefined },
+  ): Response {
+    return this.redirect({ status: 301, location: `${leaderUrl}${path}?${query}` });
+  }
+
   /** A redirect; without `body` it is empty. */
   redirect(options: {
     readonly status: 301 | 302;

@@ -5,7 +5,8 @@
  * Order (raft-engine B.1): state durable, then the marker durable, then purge, then old generations.
  * A crash between any two steps leaves a start that finds the newest marker's state and its log.
  * In RAM mode a snapshot copies the database, so it waits until the log has grown by the database's
- * size as well, unless the operator has said how many entries call for one (rule N4); in disk mode it costs one fsync (rule D3).
+ * size as well, unless the operator has said how many entries call for one (rule N4); in disk mode it
+ * costs one fsync (rule D3).
  */
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
