@@ -11,8 +11,8 @@ import {
   type CrashSite,
   makeCrashSite,
   removeCrashSite,
-  sleep,
 } from "./crash/crash_node.ts";
+import { sleep } from "./process.ts";
 import { LoopDisk, reasonAgainstLoopDisk } from "./crash/loop_disk.ts";
 
 const reason = await reasonAgainstLoopDisk();

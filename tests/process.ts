@@ -169,11 +169,18 @@ function collect(stream: ReadableStream<Uint8Array>): {
   return { text: () => text, done: read() };
 }
 
-function freePort(): number {
+/** A port of the loopback that nobody listens on now. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
-function mainPath(): string {
+/** Resolves after so long. */
+export function sleep(durationMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, durationMs));
+}
+
+/** The program's file. */
+export function mainPath(): string {
   return decodeURIComponent(new URL("../main.ts", import.meta.url).pathname);
 }

@@ -3,6 +3,7 @@
  * again, with its data on a real file system and a fault proxy in front of both of its ports. It tells
  * others the addresses of its proxies.
  */
+import { freePort, mainPath } from "../process.ts";
 import { FaultProxy, type LinkOf, type SourceOf } from "./fault_proxy.ts";
 
 const STOP_MS_MAX = 20_000;
@@ -17,8 +18,8 @@ export interface NodeSite {
 /** See the file's header. */
 export class ChaosNode {
   readonly site: NodeSite;
-  readonly httpAddress = freeAddress();
-  readonly raftAddress = freeAddress();
+  readonly httpAddress = `127.0.0.1:${freePort()}`;
+  readonly raftAddress = `127.0.0.1:${freePort()}`;
   readonly httpProxy: FaultProxy;
   readonly raftProxy: FaultProxy;
   readonly #logPath: string;
@@ -140,13 +141,4 @@ export class ChaosNode {
       if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-}
-
-function freeAddress(): string {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return `127.0.0.1:${listener.addr.port}`;
-}
-
-function mainPath(): string {
-  return new URL("../../main.ts", import.meta.url).pathname;
 }

@@ -3,9 +3,10 @@
  * what came of it. An answer that did not come, or that says so, leaves the outcome unknown; 4xx and 5xx
  * with a status of their own mean that nothing happened, and the judge holds the nodes to that.
  */
+import { sleep } from "../process.ts";
 import type { ChaosCluster } from "./chaos_cluster.ts";
 import type { ListStep, ListTransaction } from "./list_checker.ts";
-import type { Random } from "./random.ts";
+import type { SeededRandom } from "../raft_chaos/random.ts";
 import type { RegisterOperation } from "./register_checker.ts";
 
 /** Registers and lists that are in use at a time; they are left for new ones, so that histories stay short. */
@@ -63,7 +64,7 @@ export class History {
 /** One of them. */
 export class Client {
   readonly #cluster: ChaosCluster;
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   readonly #history: History;
   readonly #name: number;
   #next = 1;
@@ -72,7 +73,7 @@ export class Client {
   constructor(
     options: {
       readonly cluster: ChaosCluster;
-      readonly random: Random;
+      readonly random: SeededRandom;
       readonly history: History;
       readonly name: number;
     },
@@ -263,8 +264,4 @@ export class Client {
 function rowsOf(result: Record<string, unknown> | undefined): readonly (readonly number[])[] {
   const values = result?.["values"];
   return Array.isArray(values) ? values : [];
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -4,6 +4,7 @@
  * of a stream, as TCP would not either: what a stall holds back comes late, or the connection breaks.
  */
 
+import { sleep } from "../process.ts";
 import { runInBackground } from "../../src/base/background.ts";
 
 /** What happens to the bytes of one direction. */
@@ -158,8 +159,4 @@ function isBroken(error: unknown): boolean {
     Deno.errors.TimedOut,
   ];
   return kinds.some((kind) => error instanceof kind);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -6,11 +6,12 @@
  * long anything takes: a second run with it is alike, not equal.
  */
 import { reasonAgainstStrace } from "../crash/tracer.ts";
+import { sleep } from "../process.ts";
 import { ChaosCluster } from "./chaos_cluster.ts";
 import { Client, History, SCHEMA } from "./clients.ts";
 import { judge } from "./judge.ts";
 import { Nemesis } from "./nemesis.ts";
-import { Random } from "./random.ts";
+import { SeededRandom } from "../raft_chaos/random.ts";
 
 const CLIENTS = 8;
 const REPORT_MS = 15_000;
@@ -26,7 +27,9 @@ export async function runChaos(
   options: { readonly minutes: number; readonly seed: number; readonly nodes: number },
 ): Promise<boolean> {
   const { minutes, seed, nodes } = options;
-  const random = new Random(seed);
+  const random = new SeededRandom(seed);
+  // One for each of them, so that one more draw here does not change what is drawn there.
+  const stream = (): SeededRandom => new SeededRandom(random.below(2 ** 32));
   const folder = await Deno.makeTempDir({ prefix: `dust-chaos-${seed}-` });
   const reason = await reasonAgainstStrace();
   print(`Chaos: ${minutes} minutes, ${nodes} nodes, seed ${seed}, in ${folder}`);
@@ -46,13 +49,13 @@ export async function runChaos(
     };
     const nemesis = new Nemesis({
       cluster,
-      random: random.fork(),
+      random: stream(),
       canTrace: reason === undefined,
       note,
     });
     const clients = Array.from(
       { length: CLIENTS },
-      (_, name) => new Client({ cluster, random: random.fork(), history, name }),
+      (_, name) => new Client({ cluster, random: stream(), history, name }),
     );
     const reporter = setInterval(() => print(summary(history, nemesis)), REPORT_MS);
     const work = [nemesis.run(), ...clients.map((client) => client.run())];
@@ -131,10 +134,6 @@ function numberAfter(args: readonly string[], name: string, otherwise: number): 
   const value = at < 0 ? otherwise : Number(args[at + 1]);
   if (!(value > 0)) throw new RangeError(`${name} wants a number above 0`);
   return value;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 if (import.meta.main) {

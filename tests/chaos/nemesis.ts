@@ -6,11 +6,12 @@
 import type { ChaosCluster } from "./chaos_cluster.ts";
 import type { ChaosNode } from "./chaos_node.ts";
 import { GOOD_LINK, type LinkState } from "./fault_proxy.ts";
-import type { Random } from "./random.ts";
+import type { SeededRandom } from "../raft_chaos/random.ts";
 
 const STALLED: LinkState = { ...GOOD_LINK, isStalled: true };
 const ORDER_MS_MAX = 8_000;
-const LOG_DESCRIPTORS = "fdatasync,fsync";
+/** Calls of strace's that make files durable. */
+const SYNCS = "fdatasync,fsync";
 
 /** How often each fault has happened. */
 export interface FaultCounts {
@@ -47,7 +48,7 @@ export class Nemesis {
     snapshots: 0,
   };
   readonly #cluster: ChaosCluster;
-  readonly #random: Random;
+  readonly #random: SeededRandom;
   readonly #canTrace: boolean;
   readonly #note: (text: string) => void;
   #isOver = false;
@@ -55,7 +56,7 @@ export class Nemesis {
   constructor(
     options: {
       readonly cluster: ChaosCluster;
-      readonly random: Random;
+      readonly random: SeededRandom;
       /** Whether system calls can be made to fail (strace). */
       readonly canTrace: boolean;
       readonly note: (text: string) => void;
@@ -207,9 +208,9 @@ export class Nemesis {
     const at = 20 + this.#random.below(200);
     const [calls, inject] = this.#random.pick(
       [
-        [LOG_DESCRIPTORS, `error=EIO:when=${at}`],
+        [SYNCS, `error=EIO:when=${at}`],
         ["pwrite64", `error=ENOSPC:when=${at}..${at + 40}`],
-        [LOG_DESCRIPTORS, `delay_enter=${20_000 + this.#random.below(300_000)}:when=${at}+3`],
+        [SYNCS, `delay_enter=${20_000 + this.#random.below(300_000)}:when=${at}+3`],
       ] as const,
     );
     this.#cluster.startNode(victim, [

@@ -4,6 +4,7 @@
  * Who makes a `CrashSite` owns its folders; who starts a node waits for its end.
  */
 import { BenchConnection, encodeRequest } from "../../src/cli/bench_connection.ts";
+import { mainPath, sleep } from "../process.ts";
 
 /** How the state is kept. */
 export type NodeMode = "ram" | "disk";
@@ -199,18 +200,9 @@ export function isBrokenConnection(error: unknown): boolean {
     (error instanceof Error && error.message === "Connection closed by the server");
 }
 
-/** Resolves after so long. */
-export function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
-}
-
 /** Two addresses that are free at the moment. */
 function freeAddresses(): readonly string[] {
   using first = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   using second = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return [first, second].map(({ addr }) => `127.0.0.1:${addr.port}`);
-}
-
-function mainPath(): string {
-  return decodeURIComponent(new URL("../../main.ts", import.meta.url).pathname);
 }

@@ -17,8 +17,8 @@ import {
   makeCrashSite,
   type NodeMode,
   removeCrashSite,
-  sleep,
 } from "./crash_node.ts";
+import { sleep } from "../process.ts";
 import { Ledger } from "./ledger.ts";
 import {
   countCalls,

@@ -18,8 +18,8 @@ import {
   makeCrashSite,
   type NodeMode,
   removeCrashSite,
-  sleep,
 } from "./crash_node.ts";
+import { sleep } from "../process.ts";
 import { Ledger } from "./ledger.ts";
 import { compareTables, forgetRows, makeTables, runWriters, USUAL_MIX } from "./workload.ts";
 

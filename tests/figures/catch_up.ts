@@ -5,7 +5,8 @@
 import { execute, type Member, type TestCluster } from "../cluster.ts";
 import { appliedIndex } from "./failover.ts";
 import { residentMb, Sampler } from "./process_memory.ts";
-import { sleep, Writers } from "./writers.ts";
+import { sleep } from "../process.ts";
+import { Writers } from "./writers.ts";
 
 const FILLERS = 256;
 const CLIENTS = 64;

@@ -3,7 +3,8 @@
  * The gap is from the blow to the first acknowledgement of a write that was sent after it.
  */
 import { type Member, type TestCluster } from "../cluster.ts";
-import { type Outcome, sleep, Writers } from "./writers.ts";
+import { sleep } from "../process.ts";
+import { type Outcome, Writers } from "./writers.ts";
 
 const CLIENTS = 64;
 const BETWEEN_ROUNDS_MS = 1_000;

@@ -4,7 +4,8 @@
  */
 import { get, type TestCluster } from "../cluster.ts";
 import { folderMb, Sampler } from "./process_memory.ts";
-import { sleep, Writers } from "./writers.ts";
+import { sleep } from "../process.ts";
+import { Writers } from "./writers.ts";
 
 const CLIENTS = 256;
 const EVERY_MS = 5_000;

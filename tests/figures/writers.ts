@@ -2,6 +2,7 @@
  * Clients that write without pause, each one insert after the other, and note when each was acknowledged.
  * A client whose request fails goes on at the next node of its list for a while, as a client library does.
  */
+import { sleep } from "../process.ts";
 
 /** How long a client waits for an answer. */
 const TIMEOUT_MS = 5_000;
@@ -128,9 +129,4 @@ async function insert(url: string): Promise<string | undefined> {
     if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
     return error instanceof DOMException ? "no answer in time" : "connection ended or refused";
   }
-}
-
-/** Resolves after so many milliseconds. */
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

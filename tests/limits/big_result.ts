@@ -3,7 +3,8 @@
  * running already, at any size (the regular test takes a small one, main.ts the full one).
  */
 import { execute } from "./client.ts";
-import { MIB, readFigures, resetPeak, sleep } from "./process_figures.ts";
+import { sleep } from "../process.ts";
+import { MIB, readFigures, resetPeak } from "./process_figures.ts";
 import { RawClient } from "./raw_client.ts";
 import type { TestNode } from "../process.ts";
 

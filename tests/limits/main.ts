@@ -6,7 +6,8 @@ import { bodyCases, ENDLESS_CASES, sendBody } from "./bodies.ts";
 import { LEFTOVER_BYTES_MAX, stopReading, streamRows } from "./big_result.ts";
 import { ENDLESS, execute, post } from "./client.ts";
 import { connectionsProblem, holdConnections } from "./idle_connections.ts";
-import { MIB, readFigures, sleep } from "./process_figures.ts";
+import { sleep } from "../process.ts";
+import { MIB, readFigures } from "./process_figures.ts";
 import { startNode } from "../process.ts";
 
 const ROWS = 10_000_000;

@@ -2,6 +2,7 @@
  * What the kernel says about a process, from /proc: memory, processor time, open files. Limits are
  * judged by these figures and never by what the process says of itself.
  */
+import { sleep } from "../process.ts";
 
 /** One look at a process. */
 export interface ProcessFigures {
@@ -63,11 +64,6 @@ export function isEstablished(
   const hex = (port: number): string => port.toString(16).toUpperCase().padStart(4, "0");
   const entry = new RegExp(`:${hex(ports.server)} [0-9A-F]+:${hex(ports.client)} 01 `);
   return entry.test(Deno.readTextFileSync(`/proc/${pid}/net/tcp`));
-}
-
-/** Waits. */
-export function sleep(durationMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, durationMs));
 }
 
 /** Waits until `isTrue`, looking every 20 ms. @throws {Error} naming `what` when it takes too long. */
