@@ -171,12 +171,7 @@ export function fromWire(wire: WireMessage, payloads?: readonly Uint8Array[]): M
     }
     case "heartbeatResponse": {
       const { readRound, wallMs } = kind.value;
-      return {
-        kind: "heartbeat_response",
-        ...envelope,
-        readRound,
-        ...wallMsFromWire(wallMs),
-      };
+      return { kind: "heartbeat_response", ...envelope, readRound, ...wallMsFromWire(wallMs) };
     }
     case "snapshot":
       return { kind: "snapshot", ...envelope, snapshot: snapshotFromWire(kind.value) };
