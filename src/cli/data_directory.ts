@@ -21,7 +21,7 @@ import type { Entropy } from "../os/entropy.ts";
 import { type DirectoryLock, type File, type FileSystem, joinPath } from "../os/file_system.ts";
 import { encodeConfiguration, votersOnly } from "../raft/configuration.ts";
 import { createInitialState } from "../state_machine/initial_state.ts";
-import { SOFT_LIMIT_STEPS_DEFAULT } from "../state_machine/limits.ts";
+import { SOFT_LIMIT_STEPS_DEFAULT } from "../state_machine/replicated_limits.ts";
 import { openStateMachine } from "../state_machine/open_state.ts";
 import type { StateMachine } from "../state_machine/state_machine.ts";
 import { startWriterWorker } from "../state_machine/writer_thread.ts";

@@ -15,7 +15,7 @@ import type { Clock } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
 import { type FileSystem, joinPath } from "../os/file_system.ts";
 import { encodeConfiguration, votersOnly } from "../raft/configuration.ts";
-import { SOFT_LIMIT_STEPS_DEFAULT } from "../state_machine/limits.ts";
+import { SOFT_LIMIT_STEPS_DEFAULT } from "../state_machine/replicated_limits.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type {
   IdentifyAnswer,

@@ -11,6 +11,7 @@ import type { FileSystem } from "../os/file_system.ts";
 import type { Message } from "../raft/message.ts";
 import { NOBODY } from "../raft/types.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { fingerprintRemedy, isFittingFingerprint } from "../transport/fingerprint.ts";
 import type {
   ForwardAnswer,
   ForwardRequest,
@@ -233,13 +234,14 @@ export class NodeServices implements PeerServices {
       const timeoutMs = RELAY_TIMEOUT_MS;
       return await port.call<"join">(leader.raftAddress, request, { timeoutMs });
     }
-    const { clusterId, sqliteFingerprint, allowsOtherSqlite } = port.identity;
+    const { clusterId, sqliteFingerprint: ours, allowsOtherSqlite } = port.identity;
     if (clusterId === undefined) throw new OperatingError("not_ready", "store not open");
-    if (request.sqliteFingerprint !== sqliteFingerprint && !allowsOtherSqlite) {
+    const { sqliteFingerprint: theirs } = request;
+    if (!isFittingFingerprint(theirs, { ours, allowsOtherSqlite })) {
       throw new OperatingError(
         "conflict",
-        `Cannot join: ${request.name} computes with ${request.sqliteFingerprint}, this cluster with ` +
-          `${sqliteFingerprint}; run the same build, or all with --allow-unpinned-sqlite`,
+        `Cannot join: ${request.name} computes with ${theirs}, this cluster with ${ours}; ` +
+          fingerprintRemedy(theirs, ours),
       );
     }
     const { name, incarnation, raftAddress, apiUrl, isReadOnly } = request;

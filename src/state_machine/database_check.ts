@@ -12,7 +12,7 @@ import { ResultCode, SqliteError } from "../sqlite/errors.ts";
 import type { Library } from "../sqlite/library.ts";
 import { setLimits, setSwitches } from "../sqlite/settings.ts";
 import { freezeArithmetic, freezeChance } from "./frozen_functions.ts";
-import { SQL_LIMITS } from "./limits.ts";
+import { SQL_LIMITS } from "./replicated_limits.ts";
 import { RandomSource } from "./random_source.ts";
 import { OWN_PREFIX } from "./sql_authorizer.ts";
 import { SqlSession } from "./sql_session.ts";

@@ -15,7 +15,7 @@ import {
   type ScalarFunction,
 } from "../sqlite/functions.ts";
 import { type BindValue, ValueType } from "../sqlite/values.ts";
-import { VALUE_BYTES_MAX } from "./limits.ts";
+import { VALUE_BYTES_MAX } from "./replicated_limits.ts";
 import { hyperbolicTangent, power } from "./arithmetic.ts";
 import type { RandomSource } from "./random_source.ts";
 import { FUNCTION_RULES } from "./sql_policy.ts";

@@ -9,7 +9,7 @@ import { setSwitches } from "../sqlite/settings.ts";
 import { openMemory } from "../sqlite/testing.ts";
 import type { BindValue, ReadValue } from "../sqlite/values.ts";
 import { freezeArithmetic, freezeChance, FROZEN_NAMES } from "./frozen_functions.ts";
-import { SEARCH_PRODUCT_MAX } from "./limits.ts";
+import { SEARCH_PRODUCT_MAX } from "./replicated_limits.ts";
 import { RandomSource } from "./random_source.ts";
 import { FUNCTION_RULES } from "./sql_policy.ts";
 

@@ -11,7 +11,7 @@ import { TemporaryFolder } from "../sqlite/testing.ts";
 import { Logger } from "../telemetry/logger.ts";
 import { NO_MEMBERS } from "../command/member_table.ts";
 import { createInitialState } from "./initial_state.ts";
-import { SOFT_LIMIT_STEPS_DEFAULT } from "./limits.ts";
+import { SOFT_LIMIT_STEPS_DEFAULT } from "./replicated_limits.ts";
 import { openStateMachine } from "./open_state.ts";
 import type { StateMachine } from "./state_machine.ts";
 import { CLUSTER_ID, CONFIGURATION, entry } from "./testing.ts";

@@ -6,7 +6,8 @@ import { Connection } from "../sqlite/connection.ts";
 import type { Library } from "../sqlite/library.ts";
 import { setLimits, setSwitches } from "../sqlite/settings.ts";
 import { freezeArithmetic } from "./frozen_functions.ts";
-import { BUSY_TIMEOUT_MS, READER_CACHE_KIB, SQL_LIMITS } from "./limits.ts";
+import { BUSY_TIMEOUT_MS, READER_CACHE_KIB } from "./limits.ts";
+import { SQL_LIMITS } from "./replicated_limits.ts";
 import { SqlSession } from "./sql_session.ts";
 
 /** Opens a session for reads. Close its connection in the end. @throws {SqliteError} */

@@ -26,7 +26,7 @@ import {
   KEYS_EXPIRED_AT_ONCE,
   SESSION_OUTSTANDING_MAX,
   SESSIONS_MAX,
-} from "./limits.ts";
+} from "./replicated_limits.ts";
 import type { OwnStatement } from "./sql_session.ts";
 import type { WriterContext } from "./writer_context.ts";
 

@@ -14,7 +14,7 @@ import {
   KEYS_EXPIRED_AT_ONCE,
   SESSION_OUTSTANDING_MAX,
   SESSIONS_MAX,
-} from "./limits.ts";
+} from "./replicated_limits.ts";
 import { entry, type EntrySettings, type ShortStatement, TestWriter } from "./testing.ts";
 
 const ENTRY_ELAPSED_MS = 10_000;

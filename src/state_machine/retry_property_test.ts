@@ -12,7 +12,7 @@ import { ELAPSED_MS_MAX } from "../command/command_format.ts";
 import type { RetryName } from "../command/retry.ts";
 import type { ApplyEntry, EntryResult } from "../node/ports.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
-import { KEY_AGE_MS_MAX } from "./limits.ts";
+import { KEY_AGE_MS_MAX } from "./replicated_limits.ts";
 import { copyState } from "./state_file.ts";
 import { applyAll, contentOf, createTestState, entry, openTestWriter } from "./testing.ts";
 

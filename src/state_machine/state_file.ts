@@ -8,7 +8,8 @@ import { type EntryChain, nextEntryChain, startEntryChain } from "../base/entry_
 import { Backup } from "../sqlite/backup.ts";
 import { Connection } from "../sqlite/connection.ts";
 import type { Library } from "../sqlite/library.ts";
-import { BUSY_TIMEOUT_MS, SOFT_LIMIT_STEPS_DEFAULT } from "./limits.ts";
+import { BUSY_TIMEOUT_MS } from "./limits.ts";
+import { SOFT_LIMIT_STEPS_DEFAULT } from "./replicated_limits.ts";
 import {
   createState,
   type FirstIdentity,

@@ -11,7 +11,7 @@ import { ResultCode, SqliteError } from "../sqlite/errors.ts";
 import { hasDeferredForeignKeys } from "../sqlite/settings.ts";
 import type { Statement } from "../sqlite/statement.ts";
 import { Interruption, type KnownFailure } from "./interruption.ts";
-import { ENTRY_RESULT_BYTES_MAX } from "./limits.ts";
+import { ENTRY_RESULT_BYTES_MAX } from "./replicated_limits.ts";
 import { errorResult, type RowSink, writeRows } from "./result_encoder.ts";
 import { FOREIGN_KEY_MESSAGE } from "./savepoints.ts";
 import type { Pragma } from "./sql_authorizer.ts";

@@ -9,7 +9,8 @@ import { setProgressHandler } from "../sqlite/progress_handler.ts";
 import { type Statement, StatementStatus } from "../sqlite/statement.ts";
 import type { EntryWatch } from "./entry_watch.ts";
 import { Interruption } from "./interruption.ts";
-import { HARD_LIMIT_FACTOR, PROGRESS_STEPS, STEPS_PER_TIMEOUT_MS } from "./limits.ts";
+import { PROGRESS_STEPS } from "./limits.ts";
+import { HARD_LIMIT_FACTOR, STEPS_PER_TIMEOUT_MS } from "./replicated_limits.ts";
 
 const RESET = { reset: true } as const;
 

@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { SqlFunctionError } from "../sqlite/errors.ts";
 import type { FunctionArguments } from "../sqlite/functions.ts";
 import { type BindValue, ValueType } from "../sqlite/values.ts";
-import { SEARCH_PRODUCT_MAX, VALUE_BYTES_MAX } from "./limits.ts";
+import { SEARCH_PRODUCT_MAX, VALUE_BYTES_MAX } from "./replicated_limits.ts";
 
 /** Position of the second argument in the first, from 1; 0 when it is not in it. */
 export function instr(args: FunctionArguments): BindValue {

@@ -18,7 +18,8 @@ import { type BatchHost, type BatchOutcome, BatchRunner, type Verdict } from "./
 import type { EntryWatch } from "./entry_watch.ts";
 import { EntryRunner } from "./entry_runner.ts";
 import { freezeArithmetic, freezeChance } from "./frozen_functions.ts";
-import { BUSY_PAUSE_MS, BUSY_TIMEOUT_MS, SQL_LIMITS, WRITER_CACHE_KIB } from "./limits.ts";
+import { BUSY_PAUSE_MS, BUSY_TIMEOUT_MS, WRITER_CACHE_KIB } from "./limits.ts";
+import { SQL_LIMITS } from "./replicated_limits.ts";
 import { RandomSource } from "./random_source.ts";
 import { RetryLedger } from "./retry_ledger.ts";
 import { Savepoints } from "./savepoints.ts";

@@ -16,7 +16,7 @@ import { removeAuthorizer } from "../sqlite/authorizer.ts";
 import { Connection } from "../sqlite/connection.ts";
 import { readDataVersion } from "../sqlite/settings.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
-import { STEPS_PER_TIMEOUT_MS } from "./limits.ts";
+import { STEPS_PER_TIMEOUT_MS } from "./replicated_limits.ts";
 import {
   CLUSTER_ID,
   CONFIGURATION,

@@ -5,6 +5,7 @@
  */
 import { nodeId } from "../base/ids.ts";
 import { isSameIdentity } from "../command/member_table.ts";
+import { fingerprintRemedy, isFittingFingerprint } from "./fingerprint.ts";
 import { type Hello, Lane } from "./generated/dust.ts";
 import type { LocalIdentity, Peer, RemoteIdentity } from "./peer_identity.ts";
 
@@ -103,15 +104,17 @@ export function refusalOf(
   return fingerprintRefusal(hello, local);
 }
 
-/** Why the SQLite of a node does not fit (rule Q16); undefined when it does. */
+/** Why what a node computes with does not fit (rule Q16); undefined when it does. */
 export function fingerprintRefusal(
   hello: Pick<Hello, "name" | "sqliteFingerprint" | "allowsOtherSqlite">,
   local: LocalIdentity,
 ): string | undefined {
-  if (hello.sqliteFingerprint === local.sqliteFingerprint) return undefined;
-  if (hello.allowsOtherSqlite && local.allowsOtherSqlite) return undefined;
-  return `${hello.name} computes with ${hello.sqliteFingerprint}, ${local.name} with ` +
-    `${local.sqliteFingerprint}: run the same build, or both with --allow-unpinned-sqlite`;
+  const { sqliteFingerprint: theirs } = hello;
+  const { sqliteFingerprint: ours } = local;
+  const allowsOtherSqlite = hello.allowsOtherSqlite && local.allowsOtherSqlite;
+  if (isFittingFingerprint(theirs, { ours, allowsOtherSqlite })) return undefined;
+  return `${hello.name} computes with ${theirs}, ${local.name} with ${ours}: ` +
+    fingerprintRemedy(theirs, ours);
 }
 
 /** Why a call cannot be answered here: it comes from another cluster; undefined when it can. */

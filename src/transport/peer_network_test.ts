@@ -103,8 +103,9 @@ Deno.test("PeerNetwork.send() to nobody, and to one who is not there, says that 
 async function mismatched(
   networks: TestNetworks,
   changes: Partial<LocalIdentity>,
+  ours: Partial<LocalIdentity> = {},
 ): Promise<string[]> {
-  const one = await networks.open(identityOf(1));
+  const one = await networks.open(identityOf(1, ours));
   const two = await networks.open(identityOf(2, changes));
   one.network.setPeers({
     peers: [{ ...two.peer, nodeId: nodeId(2), incarnation: idOf(2) }],
@@ -120,7 +121,12 @@ async function mismatched(
   return [...one.told.events, ...two.told.events];
 }
 
-const MISMATCHES: readonly (readonly [string, Partial<LocalIdentity>, RegExp])[] = [
+const MISMATCHES: readonly (readonly [
+  name: string,
+  changes: Partial<LocalIdentity>,
+  expected: RegExp,
+  ours?: Partial<LocalIdentity>,
+])[] = [
   ["of another cluster", { clusterId: idOf(9) }, /belongs to cluster 0101|belongs to cluster 0909/],
   ["with another incarnation", { incarnation: idOf(9) }, /data directory was replaced/],
   ["with another SQLite", { sqliteFingerprint: "other" }, /run the same build/],
@@ -129,12 +135,18 @@ const MISMATCHES: readonly (readonly [string, Partial<LocalIdentity>, RegExp])[]
     { sqliteFingerprint: "other", allowsOtherSqlite: true },
     /run the same build/,
   ],
+  [
+    "with other limits, whatever is allowed",
+    { sqliteFingerprint: "sqlite; rules 1", allowsOtherSqlite: true },
+    /run the same build of Dust on all nodes/,
+    { allowsOtherSqlite: true },
+  ],
 ];
 
-for (const [name, changes, expected] of MISMATCHES) {
+for (const [name, changes, expected, ours] of MISMATCHES) {
   Deno.test(`PeerNetwork refuses a node ${name}, both ways`, async () => {
     await using networks = new TestNetworks();
-    for (const event of await mismatched(networks, changes)) match(event, expected);
+    for (const event of await mismatched(networks, changes, ours)) match(event, expected);
   });
 }
 

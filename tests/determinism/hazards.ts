@@ -196,6 +196,8 @@ export const HAZARDS: Readonly<Record<string, Hazard>> = {
     tests: [
       "setLimits() bounds values, SQL, columns, parameters, depth and attached databases",
       "Rows of one write are bounded, and the write with them (A3)",
+      "meaningDigest() differs when any limit or any line of the policy does (Q16, S30)",
+      "isFittingFingerprint() lets the engine differ when told, other limits never (Q16, S30)",
     ],
   },
   S31: {

@@ -178,6 +178,11 @@ export const RULES: Readonly<Record<string, Hazard>> = {
   },
   Q16: {
     what: "Builds are compared by a hash of all that changes results",
-    tests: ["handshakeHash differs between builds, and not between two openings (rule Q16)"],
+    tests: [
+      "handshakeHash differs between builds, and not between two openings (rule Q16)",
+      "sqliteFingerprint() says the library, the runtime, and our own limits and policy (Q16)",
+      "isFittingFingerprint() lets the engine differ when told, other limits never (Q16, S30)",
+      "meaningDigest() differs when any limit or any line of the policy does (Q16, S30)",
+    ],
   },
 };

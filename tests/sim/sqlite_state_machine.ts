@@ -20,7 +20,7 @@ import type {
 import { Connection } from "../../src/sqlite/connection.ts";
 import { testLibrary } from "../../src/sqlite/testing.ts";
 import { ApplyBatch, packBatch } from "../../src/state_machine/apply_batch.ts";
-import { SOFT_LIMIT_STEPS_DEFAULT } from "../../src/state_machine/limits.ts";
+import { SOFT_LIMIT_STEPS_DEFAULT } from "../../src/state_machine/replicated_limits.ts";
 import { copyState } from "../../src/state_machine/state_file.ts";
 import { createState } from "../../src/state_machine/state_record.ts";
 import { contentOf } from "../../src/state_machine/testing.ts";
