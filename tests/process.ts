@@ -169,10 +169,30 @@ function collect(stream: ReadableStream<Uint8Array>): {
   return { text: () => text, done: read() };
 }
 
-/** A port of the loopback that nobody listens on now. */
+/** Below those that the system gives to outgoing connections, one of which could take a port meanwhile. */
+const PORTS = { min: 10_000, count: 22_000 } as const;
+const PORT_TRIES_MAX = 1000;
+const portsGiven = new Set<number>();
+
+/** A port of the loopback that nobody listens on now, and that this process has not been given before. */
 export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
+  for (let tries = 0; tries < PORT_TRIES_MAX; tries++) {
+    const port = PORTS.min + Math.floor(Math.random() * PORTS.count);
+    if (portsGiven.has(port) || !isFree(port)) continue;
+    portsGiven.add(port);
+    return port;
+  }
+  throw new Error(`No free port in ${PORT_TRIES_MAX} tries`);
+}
+
+function isFree(port: number): boolean {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) return false;
+    throw error;
+  }
 }
 
 /** Resolves after so long. */
