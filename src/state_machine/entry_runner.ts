@@ -139,14 +139,16 @@ export class EntryRunner {
       try {
         const facts = session.facts(statement);
         isQuery = this.#runner.isQuery(statement, facts, { isRows: this.#isRows });
-        if (facts.isWhole) {
-          bindFromCommand(statement, facts, { reader: command, bytes });
-          return { text: this.#one(statement, facts, number), isOk: true };
+        const kept = isKept ? sql : undefined;
+        if (!facts.isWhole) {
+          const text = this.#several(sql, { command, bytes, statement, tail, number, kept });
+          return { text, isOk: true };
         }
-        return {
-          text: this.#several(sql, { command, bytes, statement, tail, number }),
-          isOk: true,
-        };
+        this.#ready(statement, facts, {
+          kept,
+          bind: () => bindFromCommand(statement, facts, { reader: command, bytes }),
+        });
+        return { text: this.#one(statement, facts, number), isOk: true };
       } finally {
         if (!isKept) statement.finalize();
       }
@@ -169,12 +171,14 @@ export class EntryRunner {
       readonly statement: Statement;
       readonly tail: number;
       readonly number: number;
+      readonly kept: string | undefined;
     },
   ): string {
     const { session } = this.#context;
     const values = readValues(first.command, first.bytes);
     const facts = session.facts(first.statement);
-    bindValues(first.statement, facts, values);
+    const bind = (): void => bindValues(first.statement, facts, values);
+    this.#ready(first.statement, facts, { kept: first.kept, bind });
     let text = this.#one(first.statement, facts, first.number);
     const script = new SqlText(sql);
     for (let from = first.tail; from < script.sizeBytes;) {
@@ -184,10 +188,32 @@ export class EntryRunner {
       if (statement === undefined) break;
       using running = statement;
       const runningFacts = session.facts(running);
-      bindValues(running, runningFacts, values);
+      const bind = (): void => bindValues(running, runningFacts, values);
+      this.#ready(running, runningFacts, { kept: undefined, bind });
       text = this.#one(running, runningFacts, number);
     }
     return text;
+  }
+
+  /**
+   * Binds, and refuses what may not run in this entry. A statement that was `kept`, under its SQL, may no
+   * longer compile; a fresh one would have failed by that, so that error comes first here, too.
+   */
+  #ready(
+    statement: Statement,
+    facts: StatementFacts,
+    options: { readonly kept: string | undefined; readonly bind: () => void },
+  ): void {
+    try {
+      options.bind();
+      const isQuery = this.#runner.isQuery(statement, facts, { isRows: this.#isRows });
+      if (this.#context.isNamed && isQuery && statement.explain !== 0) {
+        throw new StatementError("cannot EXPLAIN in a write that is answered once and for all");
+      }
+    } catch (error) {
+      if (options.kept !== undefined) this.#context.session.checkCompiles(options.kept);
+      throw error;
+    }
   }
 
   /** Runs one statement that is bound, and words its result. @throws what makes it fail. */

@@ -2,7 +2,7 @@
  * What of a database is state, and so the same on every replica and in every copy, and what is layout,
  * which no write may see.
  */
-import { doesNotMatch, match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, doesNotMatch, match, strictEqual } from "node:assert/strict";
 import { FORMAT } from "../command/request.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
 import { INTERNAL_FUNCTIONS } from "./sql_policy.ts";
@@ -134,6 +134,33 @@ Deno.test("EXPLAIN is not kept with the answer to a named write, as it depends o
   const retry = { kind: "key", user: "", key: "one", format: 0 } as const;
   match(writer.run(["EXPLAIN SELECT 1"], { rows: true }), /"opcode"/);
   match(writer.run(["EXPLAIN SELECT 1"], { rows: true, retry }), /^\[\{"error":"cannot EXPLAIN/);
+});
+
+Deno.test("A kept statement that no longer compiles fails by that, whatever else is wrong with it (X2)", () => {
+  const broken = "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO log VALUES(1); END";
+  const before = ["CREATE TABLE t(a, b)", "CREATE TABLE log(a)", broken];
+  const change = "ALTER TABLE log ADD COLUMN b";
+  const retry = { kind: "key", user: "", key: "one", format: 0 } as const;
+  const insert = "INSERT INTO t VALUES(?, ?)";
+  const two = `${insert}; SELECT 1`;
+  const explain = "EXPLAIN INSERT INTO t VALUES(1, 2)";
+  using folder = new TemporaryFolder();
+  const answers = [true, false].map((isKept) => {
+    using writer = new TestWriter(folder.file(`kept_${isKept}`));
+    for (const sql of before) writer.run([sql]);
+    if (isKept) {
+      match(writer.run([explain], { rows: true }), /"opcode"/);
+      for (const sql of [insert, two]) writer.run([[sql, 1, 2]]);
+    }
+    writer.run([change]);
+    return [
+      writer.run([explain], { rows: true, retry }),
+      writer.run([[insert, 1]]),
+      writer.run([[two, 1]]),
+    ];
+  });
+  const error = '[{"error":"table log has 2 columns but 1 values were supplied"}]';
+  deepStrictEqual(answers, [[error, error, error], [error, error, error]]);
 });
 
 Deno.test("PRAGMA optimize makes no statistics, which would follow the connection's past (S18)", () => {

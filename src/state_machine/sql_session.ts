@@ -186,6 +186,12 @@ export class SqlSession {
     return { statement, tail, isKept: false };
   }
 
+  /** Whether the first statement of a string compiles now, whatever is kept of it. @throws as `compile` */
+  checkCompiles(sql: string): void {
+    this.#guarded(() => sql, () => this.connection.prepareNext(new SqlText(sql), 0))
+      .statement?.finalize();
+  }
+
   /** Compiles the statement at byte `from`. @throws {SqliteError} @throws {StatementError} */
   compileNext(
     text: SqlText,

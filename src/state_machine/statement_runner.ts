@@ -63,9 +63,6 @@ export class StatementRunner {
   /** Runs it to its end. @throws as the header says. */
   run(statement: Statement, facts: StatementFacts, options: StatementOptions): StatementOutcome {
     const context = this.#context;
-    if (context.isNamed && options.isQuery && statement.explain !== 0) {
-      throw new StatementError("cannot EXPLAIN in a write that is answered once and for all");
-    }
     const isGuarded = this.#isGuarded(statement, options);
     const startedMs = this.#hasTimings(options) ? context.nowMs() : 0;
     if (facts.pragma !== undefined) this.#notePragma(facts.pragma);

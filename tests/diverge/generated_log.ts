@@ -52,6 +52,8 @@ const KEYS_COUNT = 400;
 /** Statements that were sent before, word by word, so that those kept by a replica are run again. */
 const REPEATED_SHARE = 0.1;
 const REPEATED_COUNT = 60;
+/** Of entries that take something away: what follows lacks values. */
+const TOO_FEW_SHARE = 0.5;
 
 /** The entries of a seed, with `statementCount` statements or a few more. */
 export function generateLog(seed: number, statementCount: number): GeneratedEntry[] {
@@ -83,6 +85,10 @@ export function generateLog(seed: number, statementCount: number): GeneratedEntr
       count += statements.length;
       add(statements, key);
     }
+    if (!statements.some(takesAway) || !draw.happens(TOO_FEW_SHARE)) continue;
+    const broken = tooFewValues(draw, recent);
+    count += broken.length;
+    if (broken.length > 0) add(broken);
   }
   return entries;
 }
@@ -99,6 +105,22 @@ function drawEntry(draw: Draw, recent: GeneratedStatement[]): GeneratedStatement
     else recent[draw.below(REPEATED_COUNT)] = statement;
     return statement;
   });
+}
+
+/**
+ * Statements once more with a value too few each, behind an entry that may have taken away what they
+ * need: their errors must not tell who kept them.
+ */
+function tooFewValues(draw: Draw, recent: readonly GeneratedStatement[]): GeneratedStatement[] {
+  const bound = recent.filter(({ values }) => values.length > 0);
+  if (bound.length === 0) return [];
+  const mark = "a value too few";
+  return Array.from({ length: STATEMENTS_MAX }, () => draw.pick(bound))
+    .map(({ sql, values, marks }) => ({ sql, values: values.slice(1), marks: [...marks, mark] }));
+}
+
+function takesAway({ marks }: GeneratedStatement): boolean {
+  return marks.some((mark) => mark.startsWith("DROP") || mark.startsWith("RENAME"));
 }
 
 function severalStatements(draw: Draw): string {

@@ -144,9 +144,14 @@ const POLICIES: readonly PlantedBug[] = [
     replace: "    if (prepared !== undefined) return prepared;\n",
   }),
   bug("explain_is_kept", "kept answers are the same everywhere (rule X2)", {
-    in: STATEMENTS,
-    find: "    if (context.isNamed && options.isQuery && statement.explain !== 0) {",
-    replace: "    if (!options && statement.explain !== 0) {",
+    in: ENTRIES,
+    find: "      if (this.#context.isNamed && isQuery && statement.explain !== 0) {",
+    replace: "      if (!options && isQuery && statement.explain !== 0) {",
+  }),
+  bug("kept_statements_fail_later", "results do not depend on what is kept (rule Q5)", {
+    in: ENTRIES,
+    find: "      if (options.kept !== undefined) ",
+    replace: "      if (!options) ",
   }),
 ];
 
