@@ -23,8 +23,15 @@ const COMPUTING_TESTS = [
   "tests/tidy_rules_test.ts",
   "tests/tidy_test.ts",
 ];
-const UNIT_TESTS = ["src", "scripts", ...COMPUTING_TESTS];
-const SYSTEM_TESTS = ["tests", `--ignore=${COMPUTING_TESTS.join()}`];
+/** Those that wait for disks and for a tracer of system calls. */
+const DISK_TESTS = ["tests/crash", "tests/disk_full_test.ts"];
+
+/** Run beside each other. */
+const GROUPS: readonly (readonly string[])[] = [
+  ["tests", `--ignore=${[...COMPUTING_TESTS, ...DISK_TESTS].join()}`],
+  DISK_TESTS,
+  ["src", "scripts", ...COMPUTING_TESTS],
+];
 
 const STEPS: readonly Step[] = [
   { name: "pinned SQLite", args: ["run", "-A", "--no-prompt", "scripts/sqlite.ts"] },
@@ -74,12 +81,14 @@ async function runTests(
 
 /** The system tests mostly wait, so all others run beside them; what those print comes behind. */
 async function runAllTests(): Promise<readonly Outcome[]> {
-  const kept: Uint8Array[] = [];
-  const outcomes = await Promise.all([
-    runTests(SYSTEM_TESTS, write),
-    runTests(UNIT_TESTS, (bytes) => void kept.push(bytes)),
-  ]);
-  for (const bytes of kept) write(bytes);
+  const kept: Uint8Array[][] = GROUPS.map(() => []);
+  const outcomes = await Promise.all(GROUPS.map((targets, at) =>
+    runTests(targets, (bytes) => {
+      if (at === 0) write(bytes);
+      else kept[at]?.push(bytes);
+    })
+  ));
+  for (const bytes of kept.flat()) write(bytes);
   return outcomes;
 }
 

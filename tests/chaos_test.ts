@@ -2,6 +2,7 @@
  * The parts of `deno task chaos`, by histories of which it is known whether they are good; and a short run.
  */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import fc from "fast-check";
 import { FaultProxy, GOOD_LINK, type LinkState } from "./chaos/fault_proxy.ts";
 import { checkRows } from "./chaos/judge.ts";
 import { checkLists, type ListStep, type ListTransaction } from "./chaos/list_checker.ts";
@@ -92,6 +93,19 @@ const REGISTERS: readonly (readonly [string, "linearizable" | "violated", Regist
       write(2, [3, 4]),
       read(1, [5, 6]),
     ]],
+    ["an unseen write of unknown outcome explains a swap that failed", "linearizable", [
+      write(1, [0, 1]),
+      write(7, [2]),
+      write(8, [2]),
+      noSwap(1, 2, [3, 4]),
+    ]],
+    ["an unseen write does not give way to what was there before", "violated", [
+      write(1, [0, 1]),
+      write(7, [2]),
+      write(8, [2]),
+      noSwap(1, 2, [3, 4]),
+      read(1, [5, 6]),
+    ]],
     ["a lost swap", "violated", [
       write(1, [0, 1]),
       swap(1, 2, [2, 3]),
@@ -115,6 +129,63 @@ Deno.test("checkRegister() ends on long histories with much at once", () => {
   history.shift();
   history.shift();
   strictEqual(checkRegister(history), "linearizable");
+});
+
+Deno.test("checkRegister() decides what dozens of requests to a cut-off cluster leave behind", () => {
+  const unknown = Array.from(
+    { length: 60 },
+    (_, at): RegisterOperation =>
+      at % 3 === 0 ? write(1000 + at, [10 + at]) : noSwap(1, 1000 + at, [10 + at]),
+  );
+  const before = [write(1, [0, 1]), ...unknown, read(1, [100, 101])];
+  strictEqual(checkRegister([...before, swap(1, 2, [102, 103])]), "linearizable");
+  strictEqual(
+    checkRegister([...before, noSwap(1, 2, [102, 103]), read(1, [104, 105])]),
+    "violated",
+  );
+});
+
+/** Every order and every choice of those whose outcome is unknown, without any cleverness. */
+function isLinearizable(rest: readonly RegisterOperation[], state: number | undefined): boolean {
+  const isDone = ({ returnedMs }: RegisterOperation): boolean => returnedMs !== Infinity;
+  if (!rest.some(isDone)) return true;
+  return rest.some((operation) => {
+    const others = rest.filter((other) => other !== operation);
+    if (others.some(({ returnedMs }) => returnedMs < operation.invokedMs)) return false;
+    const { kind, value, expected, seen, isSet } = operation;
+    if (kind === "read") return seen === state && isLinearizable(others, state);
+    const matches = kind === "write" || state === expected;
+    if (kind !== "write" && isDone(operation) && matches !== isSet) return false;
+    return isLinearizable(others, matches ? value : state);
+  });
+}
+
+Deno.test("checkRegister() agrees with trying everything", () => {
+  const time = fc.integer({ min: 0, max: 12 });
+  const small = fc.integer({ min: 1, max: 4 });
+  const operation = fc.record({
+    kind: fc.constantFrom("read", "write", "compare_and_set"),
+    value: small,
+    expected: small,
+    isSet: fc.boolean(),
+    from: time,
+    takes: fc.option(fc.integer({ min: 1, max: 6 })),
+  }).map(({ kind, value, expected, isSet, from, takes }): RegisterOperation => {
+    const span: Span = takes === null ? [from] : [from, from + takes];
+    if (kind === "write") return write(value, span);
+    if (kind === "compare_and_set") return { ...swap(expected, value, span), isSet };
+    return read(value === 4 ? undefined : value, span);
+  }).filter(({ kind, returnedMs }) => kind !== "read" || returnedMs !== Infinity);
+  const verdicts = new Set<string>();
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 6 }), (history) => {
+      const verdict = isLinearizable(history, undefined) ? "linearizable" : "violated";
+      verdicts.add(verdict);
+      strictEqual(checkRegister(history), verdict);
+    }),
+    { numRuns: 3000, seed: 7 },
+  );
+  strictEqual(verdicts.size, 2);
 });
 
 function append(list: number, element: number): ListStep {
