@@ -32,9 +32,12 @@ export class ChaosCluster {
     }
   }
 
-  /** Starts one, which joins any other when it is new. */
+  /**
+   * Starts one, which joins any other when it is new. The others are named even when all of them are down:
+   * a new node that is told of nobody is a cluster of its own.
+   */
   startNode(node: ChaosNode, tracer?: readonly string[]): void {
-    const others = this.nodes.filter((each) => each !== node && each.pid !== undefined);
+    const others = this.nodes.filter((each) => each !== node && each.hasBegun);
     const join = others.map(({ raftProxy }) => raftProxy.address).join(",");
     node.start({
       join: join === "" ? undefined : join,

@@ -7,6 +7,8 @@ import { freePort, mainPath } from "../process.ts";
 import { FaultProxy, type LinkOf, type SourceOf } from "./fault_proxy.ts";
 
 const STOP_MS_MAX = 20_000;
+/** Faults pass in less time than that takes. */
+const JOIN_ATTEMPTS = "600";
 
 /** Where a node lives. */
 export interface NodeSite {
@@ -31,6 +33,8 @@ export class ChaosNode {
   /** How processes ended that nobody told to. */
   readonly surprises: string[] = [];
   #isExpected = false;
+  /** Whether it was ever started. */
+  hasBegun = false;
 
   constructor(site: NodeSite, network: { readonly sourceOf: SourceOf; readonly linkOf: LinkOf }) {
     this.site = site;
@@ -61,6 +65,7 @@ export class ChaosNode {
   /** Starts the process; `tracer` is a command to run it under, which may end or fail it. */
   start(options: { readonly join: string | undefined; readonly tracer?: readonly string[] }): void {
     if (this.#child !== undefined) return;
+    this.hasBegun = true;
     const { name, folder, isOnDisk } = this.site;
     const ramDirectory = `${folder}/ram-${name}`;
     Deno.mkdirSync(ramDirectory, { recursive: true, mode: 0o700 });
@@ -72,7 +77,9 @@ export class ChaosNode {
       ...["--ram-dir", ramDirectory, ...(isOnDisk ? ["--on-disk"] : [])],
       // So that snapshots and catching up by one happen within minutes.
       ...["--raft-snap", "500", "--raft-snap-int", "1s"],
-      ...(options.join === undefined ? [] : ["--join", options.join]),
+      ...(options.join === undefined
+        ? []
+        : ["--join", options.join, "--join-attempts", JOIN_ATTEMPTS, "--join-interval", "1s"]),
       `${folder}/${name}-${this.#life}`,
     ];
     const log = Deno.openSync(this.#logPath, { append: true, create: true });

@@ -244,7 +244,7 @@ export class Client {
       if (body.error !== undefined || results.length < statements.length) return UNKNOWN;
       const error = results.find((each) => "error" in each)?.["error"];
       if (error !== undefined) {
-        this.#history.anomalies.push(`A statement failed: ${error}`);
+        this.#history.anomalies.push(`${node.site.name} says to ${path}: ${error}`);
         return UNKNOWN;
       }
       const index = Number(response.headers.get("dust-raft-index") ?? 0);
