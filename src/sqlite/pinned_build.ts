@@ -1,5 +1,5 @@
 /**
- * What the pinned libsqlite3 is made of: its source, our compile options, our six patches.
+ * What the pinned libsqlite3 is made of: its source, our compile options, our patches.
  * `scripts/sqlite.ts` compiles it; the loader compares what it finds with `recipeHash`.
  *
  * Everything here changes what a statement computes, so everything here is in the hash. A patch that
@@ -149,6 +149,48 @@ export const PATCHES: readonly Patch[] = [
     name: "fts5-locale",
     before: `    sqlite3_randomness(sizeof(pGlobal->aLocaleHdr), pGlobal->aLocaleHdr);`,
     after: `    memset(pGlobal->aLocaleHdr, 0, sizeof(pGlobal->aLocaleHdr));`,
+  },
+  {
+    // What a function says of its result besides the value (JSON, a locale) is not stored. Indexes on
+    // expressions and CHECKs saw it all the same when the row was written, and not when it was read: an
+    // index on json_array(b) was damaged by INSERT ... SELECT json_object(...). Three sites: checks and
+    // indexes, generated columns of plain ones, generated columns of stored generated ones.
+    name: "subtypes-in-indexes",
+    before: `  /* Record that this module has started */
+  VdbeModuleComment((v, "BEGIN: GenCnstCks(%d,%d,%d,%d,%d)",`,
+    after: `  {
+    int dustSees = pTab->pCheck!=0 || (pTab->tabFlags & TF_HasGenerated)!=0;
+    for(pIdx=pTab->pIndex; pIdx && !dustSees; pIdx=pIdx->pNext){
+      dustSees = pIdx->aColExpr!=0 || pIdx->pPartIdxWhere!=0;
+    }
+    for(i=0; dustSees && i<nCol; i++){
+      if( pTab->aCol[i].colFlags & COLFLAG_VIRTUAL ) continue;
+      sqlite3VdbeAddOp1(v, OP_ClrSubtype, regNewData+1+sqlite3TableColumnToStorage(pTab, i));
+    }
+  }
+
+  /* Record that this module has started */
+  VdbeModuleComment((v, "BEGIN: GenCnstCks(%d,%d,%d,%d,%d)",`,
+  },
+  {
+    name: "subtypes-in-generated-columns",
+    before: `  sqlite3TableAffinity(pParse->pVdbe, pTab, iRegStore);`,
+    after: `  for(i=0; i<pTab->nCol; i++){
+    if( pTab->aCol[i].colFlags & COLFLAG_GENERATED ) continue;
+    sqlite3VdbeAddOp1(pParse->pVdbe, OP_ClrSubtype,
+                      iRegStore+sqlite3TableColumnToStorage(pTab, i));
+  }
+  sqlite3TableAffinity(pParse->pVdbe, pTab, iRegStore);`,
+  },
+  {
+    name: "subtypes-of-generated-columns",
+    before: `        sqlite3ExprCodeGeneratedColumn(pParse, pTab, pCol, x);
+        pCol->colFlags &= ~COLFLAG_NOTAVAIL;`,
+    after: `        sqlite3ExprCodeGeneratedColumn(pParse, pTab, pCol, x);
+        if( pCol->colFlags & COLFLAG_STORED ){
+          sqlite3VdbeAddOp1(pParse->pVdbe, OP_ClrSubtype, x);
+        }
+        pCol->colFlags &= ~COLFLAG_NOTAVAIL;`,
   },
 ];
 
