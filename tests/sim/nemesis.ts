@@ -19,11 +19,13 @@ const FLIP_BYTES_MAX = 8192;
 export class Nemesis {
   readonly #world: World;
   readonly #chance: Chance;
+  readonly #splits: Chance;
   #isOver = false;
 
   constructor(world: World) {
     this.#world = world;
     this.#chance = world.stream("nemesis");
+    this.#splits = world.stream("splits");
   }
 
   /** Starts every kind of fault that the run has. */
@@ -314,6 +316,7 @@ export class Nemesis {
   #splitSoon(newcomers: readonly NodeId[]): void {
     const { faults } = this.#world.options;
     if (faults.partition + faults.oneWay + faults.coup === 0 || this.#world.isLull) return;
+    if (this.#splits.happens(0.5)) return this.#splitBeforeCommit(newcomers);
     for (const machine of this.#world.machines.values()) {
       const isOld = !newcomers.includes(machine.id);
       if (isOld && this.#chance.happens(0.6)) {
@@ -328,6 +331,27 @@ export class Nemesis {
       for (const { process } of this.#world.running()) {
         process?.plan(this.#chance.within(1, 30), () => process.node?.loop.raft.forgetLeader());
         process?.plan(this.#chance.within(31, 600), () => process.node?.loop.raft.campaign());
+      }
+    });
+  }
+
+  /**
+   * As `splitSoon`, with the leader on the side of the new voters, and early: the others of the old ones have
+   * the change in their logs and never hear that it is committed, so that they may elect by the old majority.
+   */
+  #splitBeforeCommit(newcomers: readonly NodeId[]): void {
+    const { timeline } = this.#world;
+    timeline.after(this.#splits.within(0, this.#splits.pick([20, 60, 200]) ?? 60), () => {
+      const leader = this.#world.leader()?.machine.id;
+      if (this.#isOver || leader === undefined) return;
+      const group = new Set([...newcomers, leader]);
+      this.#world.count("partitions");
+      this.#cutFor((from, to) => group.has(from) !== group.has(to));
+      for (const { process } of this.#world.running()) {
+        const forgetMs = this.#splits.within(1, 100);
+        process?.plan(forgetMs, () => process.node?.loop.raft.forgetLeader());
+        const campaignMs = forgetMs + this.#splits.within(1, 300);
+        process?.plan(campaignMs, () => process.node?.loop.raft.campaign());
       }
     });
   }
