@@ -8,7 +8,7 @@
  */
 import { assert, assertDefined } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
-import { type File, type FileSystem, joinPath } from "../os/file_system.ts";
+import { type File, type FileSystem, joinPath, type SyncOptions } from "../os/file_system.ts";
 import { ByteView } from "./byte_view.ts";
 import type { FrameWindow } from "./frame.ts";
 import type { LogPoint } from "./record.ts";
@@ -129,9 +129,9 @@ export class Segment {
   }
 
   /** Makes what was written durable. @throws {FatalError} never to be tried again. */
-  async syncData(): Promise<void> {
+  async syncData(options?: SyncOptions): Promise<void> {
     const end = this.#endOffset;
-    await assertDefined(this.#writer, "Segment.syncData: sealed").syncData();
+    await assertDefined(this.#writer, "Segment.syncData: sealed").syncData(options);
     assert(end === this.#endOffset, "Segment.syncData: written while a sync was in flight");
     this.#durableOffset = end;
   }

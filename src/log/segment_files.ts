@@ -7,7 +7,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
-import { type File, type FileSystem, joinPath } from "../os/file_system.ts";
+import { type File, type FileSystem, joinPath, type SyncOptions } from "../os/file_system.ts";
 import { frameBytes, type FrameContext } from "./frame.ts";
 import { type FramePlan, FrameWriter, planFrames, type PlannedFrame } from "./frame_writer.ts";
 import { isLargeFrame, writeLargeFrame } from "./large_frame.ts";
@@ -167,11 +167,11 @@ export class SegmentFiles {
   }
 
   /** Makes all that was written durable and publishes what is pending. @throws {FatalError} */
-  async sync(): Promise<readonly Segment[]> {
+  async sync(options?: SyncOptions): Promise<readonly Segment[]> {
     const replaced: Segment[] = [];
     let current = this.#published.at(-1);
     if (this.#pending.length === 0) {
-      if (current?.isDirty) await current.syncData();
+      if (current?.isDirty) await current.syncData(options);
       return replaced;
     }
     for (let next = this.#pending[0]; next !== undefined; next = this.#pending[0]) {

@@ -23,7 +23,7 @@ import { FatalError, OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, nodeId, type Term, term } from "../base/ids.ts";
 import { LARGE_ENTRY_BYTES, LARGE_PIECE_BYTES } from "../base/limits.ts";
 import type { HardState, LogEntry, LogMarker, LogPort } from "../node/ports.ts";
-import type { FileSystem } from "../os/file_system.ts";
+import type { FileSystem, SyncOptions } from "../os/file_system.ts";
 import { type EntryRange, EntryReader } from "./entry_reader.ts";
 import { CONFIGURATION_BYTES_MAX, SEGMENT_SIZE_BYTES } from "./limits.ts";
 import { LogContents } from "./log_contents.ts";
@@ -201,12 +201,12 @@ export class SegmentedLog implements LogPort {
     assert(this.#contents.last.index === last, "SegmentedLog.appendLarge: last index");
   }
 
-  async sync(): Promise<void> {
+  async sync(options?: SyncOptions): Promise<void> {
     this.#assertUsable();
     this.#isBusy = true;
     const { commit } = this.#contents.hardState;
     try {
-      const replaced = await this.#files.sync();
+      const replaced = await this.#files.sync(options);
       this.#durableCommit = commit;
       if (replaced.length > 0) this.#closeReaders(replaced);
     } catch (error) {

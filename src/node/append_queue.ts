@@ -13,6 +13,12 @@ import type { HardState, LogEntry, LogPort } from "./ports.ts";
 /** How long to wait before entries that met a full disk are written again. */
 const DISK_FULL_RETRY_MS = 250;
 
+/**
+ * So many syncs in a row that found the thread idle, and the next one may block it. A single one tells
+ * nothing: of many writes that come together the first is alone, too.
+ */
+const IDLE_SYNCS_MIN = 8;
+
 /** One batch from the engine, and what to do once it is durable. */
 export interface AppendWork {
   readonly entries: readonly LogEntry[];
@@ -34,6 +40,7 @@ export class AppendQueue {
   readonly #log: LogPort;
   readonly #tail: EntryTail;
   readonly #clock: Clock;
+  readonly #isIdle: () => boolean;
   readonly #onFatal: (error: unknown) => void;
   /** In order; a task waits for all work before it and holds back all work behind it. */
   #waiting: (AppendWork | Task)[] = [];
@@ -44,16 +51,20 @@ export class AppendQueue {
   #isGivenUp = false;
   #idle: (() => void)[] = [];
   #syncCount = 0;
+  #idleSyncs = 0;
 
   constructor(options: {
     readonly log: LogPort;
     readonly tail: EntryTail;
     readonly clock: Clock;
+    /** Asked before each fsync: whether nothing else needs this thread while it lasts. */
+    readonly isIdle: () => boolean;
     readonly onFatal: (error: unknown) => void;
   }) {
     this.#log = options.log;
     this.#tail = options.tail;
     this.#clock = options.clock;
+    this.#isIdle = options.isIdle;
     this.#onFatal = options.onFatal;
   }
 
@@ -163,7 +174,9 @@ export class AppendQueue {
     this.#waiting.splice(0, works.length);
     this.#tail.add(entries);
     this.#syncCount += 1;
-    return this.#log.sync().then(() => works);
+    this.#idleSyncs = this.#isIdle() ? this.#idleSyncs + 1 : 0;
+    const mayBlock = this.#idleSyncs > IDLE_SYNCS_MIN;
+    return this.#log.sync({ mayBlock }).then(() => works);
   }
 
   async #syncLarge(

@@ -3,6 +3,7 @@ import { FatalError, OperatingError } from "../base/errors.ts";
 import { logIndex, nodeId, term } from "../base/ids.ts";
 import { LARGE_ENTRY_BYTES } from "../base/limits.ts";
 import { FakeClock } from "../os/fake_clock.ts";
+import type { SyncOptions } from "../os/file_system.ts";
 import { AppendQueue, type AppendWork } from "./append_queue.ts";
 import { EntryTail } from "./entry_tail.ts";
 import type { LogEntry, LogPort } from "./ports.ts";
@@ -37,8 +38,8 @@ class RecordingLog {
     return Promise.resolve().then(() => this.append(options));
   }
 
-  sync(): Promise<void> {
-    this.calls.push("sync");
+  sync({ mayBlock }: SyncOptions): Promise<void> {
+    this.calls.push(mayBlock ? "blocking sync" : "sync");
     return new Promise((resolve, reject) => this.syncs.push({ resolve, reject }));
   }
 }
@@ -48,6 +49,8 @@ function setUp(): {
   queue: AppendQueue;
   clock: FakeClock;
   fates: string[];
+  /** Whether nothing else needs the thread. */
+  idle: { is: boolean };
   work: (entries: readonly LogEntry[]) => AppendWork;
   /** Only the commit index changed. */
   lazyWork: () => AppendWork;
@@ -55,10 +58,12 @@ function setUp(): {
   const log = new RecordingLog();
   const clock = new FakeClock();
   const fates: string[] = [];
+  const idle = { is: false };
   const queue = new AppendQueue({
     log: log as unknown as LogPort,
     tail: new EntryTail({ from: logIndex(1), sizeBytesMax: 1000 }),
     clock,
+    isIdle: () => idle.is,
     onFatal: (error) => fates.push(`fatal ${error instanceof Error ? error.message : error}`),
   });
   const work = (entries: readonly LogEntry[]): AppendWork => ({
@@ -68,7 +73,7 @@ function setUp(): {
     onDurable: () => fates.push(`durable ${entries.map((each) => each.index)}`),
   });
   const lazyWork = (): AppendWork => ({ ...work([]), mustSync: false });
-  return { log, queue, clock, fates, work, lazyWork };
+  return { log, queue, clock, fates, idle, work, lazyWork };
 }
 
 /** Lets promise reactions run. */
@@ -89,6 +94,20 @@ Deno.test("AppendQueue writes nothing while a sync is in flight, then all that w
   log.syncs[1]?.resolve();
   await settle();
   deepStrictEqual(fates, ["durable 1", "durable 2", "durable 3,4"]);
+});
+
+Deno.test("AppendQueue lets a sync block the thread after eight in a row that found it idle", async () => {
+  const { log, queue, idle, work } = setUp();
+  const syncs: string[] = [];
+  for (let round = 0; round < 20; round++) {
+    idle.is = round !== 10;
+    queue.add(work([entry(1)]));
+    syncs.push(log.calls.at(-1) ?? "");
+    log.syncs.at(-1)?.resolve();
+    await settle();
+  }
+  const blocking = syncs.flatMap((call, at) => call === "blocking sync" ? [at] : []);
+  deepStrictEqual([syncs.length, ...blocking], [20, 8, 9, 19]);
 });
 
 Deno.test("AppendQueue joins batches so that a later one replaces what it overwrites", async () => {

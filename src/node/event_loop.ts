@@ -156,7 +156,8 @@ export class EventLoop {
     });
     this.#view = new LogView({ log, tail, peers: options.peers });
     const onFatal = (error: unknown): void => this.#fail(error);
-    this.appendQueue = new AppendQueue({ log, tail, clock, onFatal });
+    const isIdle = (): boolean => this.#isIdle();
+    this.appendQueue = new AppendQueue({ log, tail, clock, isIdle, onFatal });
     this.applyQueue = new ApplyQueue({ stateMachine, log, clock, listener: this.#applyListener() });
     this.#raft = new Raft({
       config: options.config,
@@ -371,6 +372,11 @@ export class EventLoop {
     if (!this.#isAlone()) return false;
     const isSmall = this.proposals.queuedCount * BATCH_SHARE < this.proposals.count;
     return isSmall && this.applyQueue.isBusy;
+  }
+
+  /** Whether nobody but one write needs this thread: no peer, no read, no other write. */
+  #isIdle(): boolean {
+    return this.proposals.count <= 1 && this.#isAlone() && this.#stateMachine.isReading !== true;
   }
 
   /** How far the state's time is ahead of the voters' clocks, as far as this leader knows; milliseconds. */

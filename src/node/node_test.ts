@@ -125,6 +125,48 @@ function fateOf(promise: Promise<unknown>): string[] {
   return fates;
 }
 
+Deno.test("a sync may block the thread for one write after another, not beside a read or another write", async () => {
+  const { node, log, stateMachine } = await startReady();
+  const writeOneByOne = async (count: number): Promise<number> => {
+    const before = log.blockingSyncCount;
+    for (let at = 0; at < count; at++) await node.write(writePayload(), 0);
+    return log.blockingSyncCount - before;
+  };
+  ok(await writeOneByOne(20) > 0);
+  stateMachine.isReading = true;
+  strictEqual(await writeOneByOne(20), 0);
+  stateMachine.isReading = false;
+  ok(await writeOneByOne(20) > 0);
+  const before = log.blockingSyncCount;
+  for (let round = 0; round < 20; round++) {
+    await Promise.all([node.write(writePayload(), 0), node.write(writePayload(), 0)]);
+  }
+  strictEqual(log.blockingSyncCount, before);
+});
+
+Deno.test("a sync never blocks the thread of a node that has peers", async () => {
+  const log = new MemoryLog();
+  const stateMachine = new MemoryStateMachine(log);
+  const [voters, learners] = [[nodeId(1)], [nodeId(2)]];
+  const configuration = {
+    voters,
+    votersOutgoing: [],
+    learners,
+    learnersNext: [],
+    autoLeave: false,
+  };
+  stateMachine.applied = {
+    ...stateMachine.applied,
+    configuration: encodeConfiguration(configuration),
+  };
+  const peers = { send: () => {}, snapshotToSend: () => undefined } as unknown as PeersPort;
+  const { node, clock } = makeNode(log, stateMachine, peers);
+  node.start();
+  await pass(clock, ELECTION_MS);
+  for (let at = 0; at < 20; at++) await node.write(writePayload(), 0);
+  strictEqual(log.blockingSyncCount, 0);
+});
+
 Deno.test("Node.write() is answered once its entry is durable and applied, and not before", async () => {
   const { node, log, stateMachine } = await startReady();
   log.hang();

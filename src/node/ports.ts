@@ -6,6 +6,7 @@ import type { ErrorCode } from "../base/errors.ts";
 import type { LogIndex, NodeId, Term } from "../base/ids.ts";
 import type { Message } from "../raft/message.ts";
 import type { SnapshotMetadata } from "../raft/types.ts";
+import type { SyncOptions } from "../os/file_system.ts";
 import type { Answer, QueryRequest, RequestBody, ResultFormat } from "../command/request.ts";
 
 /** A log entry with its bytes. */
@@ -64,7 +65,7 @@ export interface LogPort {
     options: { readonly entries: readonly LogEntry[]; readonly hardState: HardState },
   ): Promise<void>;
   /** Makes all appended so far durable. @throws {FatalError} when the disk refuses: the node must stop. */
-  sync(): Promise<void>;
+  sync(options?: SyncOptions): Promise<void>;
   /** Entries `[from, to)` in order; at least one if any exists, then stops before `sizeBytesMax`. */
   read(options: {
     readonly from: LogIndex;
@@ -166,6 +167,8 @@ export interface StateMachinePort {
   readonly durableIndex: LogIndex;
   /** False while its file system has little room left (rule A3); undefined when nobody watches that. */
   readonly hasRoom?: boolean;
+  /** Whether queries run or wait, which need the node's thread; undefined counts as not. */
+  readonly isReading?: boolean;
   /** Applies entries in order, gapless after `applied.index`. At most `APPLY_BATCHES_IN_FLIGHT_MAX` at a time. */
   apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome>;
   /**

@@ -9,6 +9,7 @@ import { type LogIndex, logIndex, nodeId, type Term, term } from "../base/ids.ts
 import { APPLY_BATCHES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import { encodeCommand } from "../command/command_encoder.ts";
 import { encodeExecuteBody } from "../command/execute_body.ts";
+import type { SyncOptions } from "../os/file_system.ts";
 import { encodeConfiguration } from "../raft/configuration.ts";
 import type {
   AppliedState,
@@ -49,6 +50,8 @@ export class MemoryLog implements LogPort {
   /** What was done to the log, but for syncs and reads. */
   readonly calls: string[] = [];
   readCount = 0;
+  /** Syncs that were allowed to block the thread. */
+  blockingSyncCount = 0;
   #durable = 1;
   #isSyncing = false;
   #hanging: PromiseWithResolvers<void> | undefined;
@@ -91,7 +94,8 @@ export class MemoryLog implements LogPort {
     this.#keep(hardState);
   }
 
-  async sync(): Promise<void> {
+  async sync(options?: SyncOptions): Promise<void> {
+    if (options?.mayBlock === true) this.blockingSyncCount += 1;
     this.#isSyncing = true;
     await this.#hanging?.promise;
     this.#isSyncing = false;
@@ -169,6 +173,8 @@ export class MemoryStateMachine {
   readonly verdicts: string[] = [];
   /** The entry from which an earlier process did not come back. */
   stuckIndex = 0;
+  /** Whether queries run. */
+  isReading = false;
   /** Whether it sees room for more. */
   hasRoom = true;
   /** While set, no batch fits. */

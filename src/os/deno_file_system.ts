@@ -14,7 +14,9 @@ import {
   joinPath,
   parentPath,
   pathsDownTo,
+  type SyncOptions,
 } from "./file_system.ts";
+import { SyncPace } from "./sync_pace.ts";
 
 /** The file whose lock stands for its directory. It stays when the lock is released. */
 const LOCK_FILE_NAME = "LOCK";
@@ -122,6 +124,7 @@ class DenoFile implements File {
   /** True while a promise of this file is pending: the position of the handle belongs to it. */
   #isBusy = false;
   #isClosed = false;
+  readonly #pace = new SyncPace();
 
   constructor(path: string, file: Deno.FsFile) {
     this.path = path;
@@ -181,8 +184,16 @@ class DenoFile implements File {
     );
   }
 
-  async syncData(): Promise<void> {
-    await this.#alone(() => attemptFatal("fdatasync", this.path, () => this.#file.syncData()));
+  async syncData(options: SyncOptions = { mayBlock: false }): Promise<void> {
+    const isHere = options.mayBlock && this.#pace.isQuick;
+    const startedMs = performance.now();
+    await this.#alone(() =>
+      attemptFatal("fdatasync", this.path, async () => {
+        if (isHere) this.#file.syncDataSync();
+        else await this.#file.syncData();
+      })
+    );
+    this.#pace.took(performance.now() - startedMs);
   }
 
   async sync(): Promise<void> {

@@ -32,6 +32,7 @@ Deno.test("DenoFileSystem makes a failed sync fatal, whatever the reason", async
   await new Deno.Command("mkfifo", { args: [path] }).output();
   const pipe = new DenoFileSystem().openSync(path, "write");
   await rejects(pipe.syncData(), { name: "FatalError", exitStatus: 74 });
+  await rejects(pipe.syncData({ mayBlock: true }), { name: "FatalError", exitStatus: 74 });
   await rejects(pipe.sync(), { name: "FatalError", exitStatus: 74 });
   pipe.close();
   await Deno.remove(directory, { recursive: true });

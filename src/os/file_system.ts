@@ -10,6 +10,12 @@
 /** How a file is opened: for reading only, or for reading and writing in place. */
 export type FileAccess = "read" | "write";
 
+/** How a sync may go about it. */
+export interface SyncOptions {
+  /** The caller has nothing else to do: a disk that is known to be quick may be waited for on its thread. */
+  readonly mayBlock: boolean;
+}
+
 /**
  * An open file. Positions and sizes are bytes and may pass 4 GiB.
  * One operation at a time: while a promise of this file is pending, every other call is a bug
@@ -32,7 +38,7 @@ export interface File {
   /** As `writeSync`, off the caller's thread. `bytes` must not be touched until it resolves. */
   write(bytes: Uint8Array, position: number): Promise<void>;
   /** Makes the content durable, and the size where reading needs it (fdatasync). @throws {FatalError} */
-  syncData(): Promise<void>;
+  syncData(options?: SyncOptions): Promise<void>;
   /** Makes content and all attributes durable (fsync). @throws {FatalError} */
   sync(): Promise<void>;
   /** Cuts or extends with zeros; not durable before `sync`. @throws {OperatingError} `disk_full`. @throws {FatalError} */

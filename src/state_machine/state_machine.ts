@@ -156,6 +156,10 @@ export class StateMachine implements StateMachinePort {
     return this.#hasRoom;
   }
 
+  get isReading(): boolean {
+    return this.#pool.inFlight > 0;
+  }
+
   async apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome> {
     assert(entries.length > 0, "StateMachine.apply: no entries");
     const [first] = entries;

@@ -54,6 +54,8 @@ contract("a file returns what was written, sync or not, at any position", async 
   strictEqual(await file.read(into, 0), 5);
   strictEqual(new TextDecoder().decode(into), "hello");
   await file.syncData();
+  // Often enough for a quick disk to be waited for on this thread.
+  for (let at = 0; at < 100; at++) await file.syncData({ mayBlock: true });
   await file.sync();
   file.close();
   strictEqual(content(fs, path), "hello WORLD");
