@@ -180,12 +180,17 @@ export class Operator {
       );
     leader.enter((node) => {
       const change = { form: "joint", context: new Uint8Array(0), ...wanted } as const;
+      leader.changesAsked += 1;
       node.changeMembers(change).then(
         () => {
+          leader.changesAsked -= 1;
           world.count("membershipChanges");
           note(1, "applied");
         },
-        (error) => note(0, `${error}`),
+        (error) => {
+          leader.changesAsked -= 1;
+          note(0, `${error}`);
+        },
       );
       world.onChangeAsked();
       // And soon behind a change: elections must not wait for both.

@@ -51,6 +51,8 @@ export class SimProcess {
   /** Set once, by `die`; the world buries it after the event. */
   death: Death | undefined;
   pausedUntilMs = 0;
+  /** Membership changes that it was asked for and has not answered: they may wait, and be in no log yet. */
+  changesAsked = 0;
   node: Node | undefined;
   stateMachine: SimStateMachine | undefined;
   peers: SimPeers | undefined;

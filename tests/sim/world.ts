@@ -312,7 +312,8 @@ export class World implements Disposable {
     const members = allMembers(this.configuration);
     for (const machine of this.machines.values()) {
       if (machine.isLost) continue;
-      const { node } = machine.process ?? {};
+      const { node, changesAsked = 0 } = machine.process ?? {};
+      if (changesAsked > 0) return false;
       const applied = node?.loop.applyQueue.appliedIndex;
       const isMember = members.includes(machine.id);
       if (applied === undefined && isMember) return false;
