@@ -95,6 +95,42 @@ Deno.test("checkDatabase() refuses what is damaged, foreign or would do what SQL
   );
 });
 
+const WHOLE: readonly (readonly [name: string, statements: readonly string[]])[] = [
+  ["an index on a function that is ours", [
+    "CREATE TABLE t(a)",
+    "CREATE INDEX i ON t(sin(a), exp(a), pow(a, 0.3), log(a), atan2(a, 3), replace(a, 1, 'x'), trim(a))",
+    "INSERT INTO t WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT 999) SELECT i/7.0 FROM n",
+  ]],
+  ["a CHECK that depends on chance", [
+    "CREATE TABLE t(a CHECK(a > abs(random() % 100)))",
+    ...Array.from({ length: 40 }, () => "INSERT INTO t VALUES(50)"),
+  ]],
+  ["a full-text index that does not fit its content", [
+    "CREATE TABLE t(a, b)",
+    "INSERT INTO t VALUES('one', 'two')",
+    "CREATE VIRTUAL TABLE f4 USING fts4(content='t', a, b)",
+    "INSERT INTO f4(docid, a, b) VALUES(1, 'other', 'words'), (7, 'nowhere', 'else')",
+    "CREATE VIRTUAL TABLE f5 USING fts5(a, b, content='t')",
+    "INSERT INTO f5(rowid, a, b) VALUES(1, 'other', 'words')",
+    "INSERT INTO f5(f5, rowid, a, b) VALUES('delete', 1, 'not', 'these')",
+    "CREATE VIRTUAL TABLE fx USING fts5(a, content='')",
+    "INSERT INTO fx(rowid, a) VALUES(1, 'word'), (2, 'word')",
+    "INSERT INTO fx(fx, rowid, a) VALUES('delete', 2, 'nothing like it')",
+  ]],
+];
+
+Deno.test("checkDatabase() takes a state that no statement has damaged, whatever SQLite says of it", () => {
+  using folder = new TemporaryFolder();
+  for (const [name, statements] of WHOLE) {
+    const path = folder.file(name);
+    {
+      using writer = new TestWriter(path);
+      for (const sql of statements) writer.run([sql]);
+    }
+    doesNotThrow(() => checkDatabase(testLibrary(), { path, origin: "state" }), name);
+  }
+});
+
 Deno.test("checkDatabase() finds a page that was damaged", () => {
   using folder = new TemporaryFolder();
   const path = folder.file("damaged");
