@@ -5,9 +5,11 @@
  * left out.
  */
 import { createHash } from "node:crypto";
+import { OperatingError } from "../../src/base/errors.ts";
 import { Connection } from "../../src/sqlite/connection.ts";
 import { setSwitches } from "../../src/sqlite/settings.ts";
 import type { Statement } from "../../src/sqlite/statement.ts";
+import { checkDatabase } from "../../src/state_machine/database_check.ts";
 import { freezeArithmetic } from "../../src/state_machine/frozen_functions.ts";
 import { testLibrary } from "../../src/sqlite/testing.ts";
 import { ValueType } from "../../src/sqlite/values.ts";
@@ -47,14 +49,15 @@ export function contentRows(path: string, table: string): readonly string[] {
   );
 }
 
-/** What SQLite itself finds wrong with the file; empty for nothing. */
+/** Why a node would not take the file for a state; empty when it would. */
 export function integrityFaults(path: string): readonly string[] {
-  using connection = openPlain(path);
-  const rows = connection.query("PRAGMA integrity_check");
-  // A CHECK that asks chance or the clock need not hold twice.
-  return rows.map(([text]) => String(text)).filter((text) =>
-    text !== "ok" && !text.startsWith("CHECK constraint failed")
-  );
+  try {
+    checkDatabase(testLibrary(), { path, origin: "state" });
+    return [];
+  } catch (error) {
+    if (!(error instanceof OperatingError)) throw error;
+    return [error.message];
+  }
 }
 
 function openPlain(path: string): Connection {

@@ -6,6 +6,7 @@
 import type { Connection } from "../../src/sqlite/connection.ts";
 import { SqliteError } from "../../src/sqlite/errors.ts";
 import { checkpoint } from "../../src/sqlite/wal.ts";
+import { checkDatabase } from "../../src/state_machine/database_check.ts";
 import { BUSY_TIMEOUT_MS } from "../../src/state_machine/limits.ts";
 import type { SqlSession } from "../../src/state_machine/sql_session.ts";
 import { openReader } from "../../src/state_machine/reader.ts";
@@ -188,6 +189,8 @@ export class Replica implements Disposable {
     const library = testLibrary();
     const isDurable = placeOf(this.#manner, this.#seed).synchronous !== "off";
     copyState(library, { from, to: snapshot, isDurable });
+    // A node ends when this throws.
+    checkDatabase(library, { path: snapshot, origin: "state" });
     this.#writer[Symbol.dispose]();
     removeDatabase(from);
     this.#fileNumber++;

@@ -87,12 +87,15 @@ function virtualTables(draw: Draw): string[] {
     ", content='t1'",
     ", content='', contentless_delete=1",
   ]);
-  const fts = draw.pick(["fts3", "fts4"]);
+  const [fts = "fts4", of = ""] = draw.pick([["fts3", ""], ["fts4", ""], [
+    "fts4",
+    "content='t1', ",
+  ]]);
   for (const name of ["fts5", fts, "rtree", "rtree_i32", "geopoly", "fts5vocab"]) draw.mark(name);
   return [
     `CREATE VIRTUAL TABLE f5 USING fts5(a, b${tokenizer})`,
     `CREATE VIRTUAL TABLE fx USING fts5(a, b${content})`,
-    `CREATE VIRTUAL TABLE f4 USING ${fts}(a, b)`,
+    `CREATE VIRTUAL TABLE f4 USING ${fts}(${of}a, b)`,
     "CREATE VIRTUAL TABLE rt USING rtree(id, x0, x1, y0, y1, +a)",
     "CREATE VIRTUAL TABLE ri USING rtree_i32(id, x0, x1)",
     "CREATE VIRTUAL TABLE gp USING geopoly(a, b)",
