@@ -76,5 +76,30 @@ export interface OpenSessionCommand {
   readonly seenIndex: number;
 }
 
+/** All replicas take a digest of the state right behind this entry, to be compared (rule V1). */
+export interface CompareCommand {
+  readonly kind: "compare";
+}
+
+/** What a member has found its state to be. */
+export interface MemberDigest {
+  readonly nodeId: number;
+  /** Of the content of its state, as text. */
+  readonly digest: string;
+}
+
+/** The digests that members have reported of their states at `index`, where an entry `compare` is (rule V1). */
+export interface DigestVerdictCommand {
+  readonly kind: "digest_verdict";
+  readonly index: number;
+  readonly digests: readonly MemberDigest[];
+}
+
 /** All that can be in a log entry today. */
-export type Command = ExecuteCommand | BarrierCommand | VerdictCommand | OpenSessionCommand;
+export type Command =
+  | ExecuteCommand
+  | BarrierCommand
+  | VerdictCommand
+  | OpenSessionCommand
+  | CompareCommand
+  | DigestVerdictCommand;

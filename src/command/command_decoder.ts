@@ -3,7 +3,7 @@
  * with `CommandReader` itself.
  */
 import { unreachable } from "../base/assert.ts";
-import type { Command, Statement } from "./command.ts";
+import type { Command, DigestVerdictCommand, MemberDigest, Statement } from "./command.ts";
 import { FLAG, KIND, TAG, VERDICT } from "./command_format.ts";
 import { CommandReader, undecodable } from "./command_reader.ts";
 import type { RetryName } from "./retry.ts";
@@ -37,9 +37,21 @@ export function decodeCommand(payload: Uint8Array): Command {
         bootNonce: reader.bootNonce(),
         seenIndex: reader.seenIndex,
       };
+    case KIND.compare:
+      return { kind: "compare" };
+    case KIND.digestVerdict:
+      return decodeDigestVerdict(payload, reader);
     default:
       return decodeExecute(payload, reader);
   }
+}
+
+function decodeDigestVerdict(payload: Uint8Array, reader: CommandReader): DigestVerdictCommand {
+  const digests: MemberDigest[] = [];
+  while (reader.nextDigest()) {
+    digests.push({ nodeId: reader.memberId, digest: decodeText(payload, reader) });
+  }
+  return { kind: "digest_verdict", index: reader.verdictIndex, digests };
 }
 
 function decodeExecute(payload: Uint8Array, reader: CommandReader): Command {

@@ -10,6 +10,7 @@ import { OperatingError } from "../base/errors.ts";
 import { ENTRY_SIZE_BYTES_MAX } from "../base/limits.ts";
 import type {
   Command,
+  DigestVerdictCommand,
   ExecuteCommand,
   OpenSessionCommand,
   Statement,
@@ -69,6 +70,12 @@ export class CommandEncoder {
         break;
       case "open_session":
         this.#openSession(command);
+        break;
+      case "compare":
+        this.#header({ kind: KIND.compare, flags: 0 });
+        break;
+      case "digest_verdict":
+        this.#digestVerdict(command);
         break;
       default:
         unreachable(command);
@@ -178,6 +185,16 @@ export class CommandEncoder {
     this.#view.setBigUint64(this.#at, command.bootNonce, LITTLE_ENDIAN);
     this.#at += 8;
     this.#uint64(command.seenIndex);
+  }
+
+  #digestVerdict(command: DigestVerdictCommand): void {
+    this.#header({ kind: KIND.digestVerdict, flags: 0 });
+    this.#uint64(command.index);
+    this.#uint32(command.digests.length);
+    for (const { nodeId, digest } of command.digests) {
+      this.#uint64(nodeId);
+      this.#text(digest);
+    }
   }
 
   #value(value: Value): void {
@@ -307,6 +324,13 @@ function sizeOfAscii(command: Command): number {
   if (command.kind === "barrier") return HEADER_BYTES;
   if (command.kind === "verdict") return HEADER_BYTES + 13 + command.reason.length;
   if (command.kind === "open_session") return HEADER_BYTES + 24;
+  if (command.kind === "compare") return HEADER_BYTES;
+  if (command.kind === "digest_verdict") {
+    return command.digests.reduce(
+      (size, { digest }) => size + 12 + digest.length,
+      HEADER_BYTES + 12,
+    );
+  }
   const { retry } = command;
   let size = HEADER_BYTES + (command.options.lastWriteIndexMax === undefined ? 0 : 8);
   if (retry?.kind === "session") size += SESSION_BYTES;

@@ -86,6 +86,15 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     bootNonce: anyUint64,
     seenIndex: fc.maxSafeNat(),
   }, { noNullPrototype: true }),
+  fc.constant({ kind: "compare" as const }),
+  fc.record({
+    kind: fc.constant("digest_verdict" as const),
+    index: fc.maxSafeNat(),
+    digests: fc.array(
+      fc.record({ nodeId: fc.maxSafeNat(), digest: anyText }, { noNullPrototype: true }),
+      { maxLength: 5 },
+    ),
+  }, { noNullPrototype: true }),
 );
 
 function execute(statements: ExecuteCommand["statements"]): ExecuteCommand {

@@ -15,6 +15,8 @@
  *   barrier   nothing
  *   verdict   u64 index | u8 1 run, 2 void | u32 length, reason
  *   open_session   u64 node id | u64 boot nonce | u64 seen index
+ *   compare   nothing
+ *   digest_verdict   u64 index | u32 count | per member: u64 node id | u32 length, digest
  *
  * A flag that this build does not know means a command of a newer one, and is refused. Bits set aside
  * by rule F2: expected digest; in a statement's flags, its own time and seed.
@@ -33,7 +35,14 @@ export const FORMAT_VERSION_MIN = 1;
 export const APPLY_VERSION = 1;
 
 /** The byte at `OFFSET.kind`. */
-export const KIND = { execute: 1, barrier: 2, verdict: 3, openSession: 4 } as const;
+export const KIND = {
+  execute: 1,
+  barrier: 2,
+  verdict: 3,
+  openSession: 4,
+  compare: 5,
+  digestVerdict: 6,
+} as const;
 
 /**
  * Bits of the byte at `OFFSET.flags`; `lastWriteIndexMax` puts a u64 behind the header, `key` or

@@ -39,6 +39,7 @@ export class CommandReader {
   #statementsLeft = 0;
   #positionalLeft = 0;
   #namedLeft = 0;
+  #digestsLeft = 0;
 
   /** One of `KIND`. */
   kind = 0;
@@ -77,6 +78,8 @@ export class CommandReader {
   /** Verdict: the entry it is about, and one of `VERDICT`. Its reason is the bytes `[from, to)`. */
   verdictIndex = 0;
   verdict = 0;
+  /** Verdict on digests, which is about `verdictIndex`: a member; its digest's text is the bytes `[from, to)`. */
+  memberId = 0;
 
   /** Statement: its SQL is the bytes `[sqlFrom, sqlTo)`; how many values it has. */
   sqlFrom = 0;
@@ -129,7 +132,11 @@ export class CommandReader {
     this.elapsedMs = view.getUint16(from + OFFSET.elapsedMs, LITTLE_ENDIAN);
     this.#at = from + HEADER_BYTES;
     this.#to = to;
-    this.#statementsLeft = this.#positionalLeft = this.#namedLeft = 0;
+    this.#statementsLeft =
+      this.#positionalLeft =
+      this.#namedLeft =
+      this.#digestsLeft =
+        0;
     switch (this.kind) {
       case KIND.execute:
         return this.#openExecute(from);
@@ -139,6 +146,11 @@ export class CommandReader {
         return this.#openVerdict();
       case KIND.openSession:
         return this.#openOpening();
+      case KIND.compare:
+        this.#expectPlainHead();
+        return this.#expectEnd();
+      case KIND.digestVerdict:
+        return this.#openDigestVerdict();
       default:
         throw undecodable(`kind ${this.kind} is not known`);
     }
@@ -193,6 +205,23 @@ export class CommandReader {
     this.nonceFrom = this.#take(8);
     this.seenIndex = this.#safe(this.#take(8));
     this.#expectEnd();
+  }
+
+  #openDigestVerdict(): void {
+    this.#expectPlainHead();
+    this.verdictIndex = this.#safe(this.#take(8));
+    this.#digestsLeft = this.#view.getUint32(this.#take(4), LITTLE_ENDIAN);
+    if (this.#digestsLeft === 0) this.#expectEnd();
+  }
+
+  /** Moves on to the next member of a verdict on digests. @throws {OperatingError} `bad_request`. */
+  nextDigest(): boolean {
+    if (this.#digestsLeft === 0) return false;
+    this.#digestsLeft--;
+    this.memberId = this.#safe(this.#take(8));
+    this.#takeRange();
+    if (this.#digestsLeft === 0) this.#expectEnd();
+    return true;
   }
 
   #openVerdict(): void {
@@ -336,6 +365,7 @@ export function checkCommand(payload: Uint8Array): void {
   reader.use(payload);
   reader.open({ from: 0, to: payload.length });
   while (reader.nextStatement());
+  while (reader.nextDigest());
 }
 
 /** Why a command is refused. */

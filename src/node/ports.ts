@@ -213,6 +213,12 @@ export interface StateMachinePort {
   activateGeneration?(generation: number): Promise<void>;
   /** After the marker is durable: generations before this one may go. A newer one may be on its way in. */
   releaseGenerations(generation: number): Promise<void>;
+  /**
+   * The digest of the state behind the entry `compare` at `index`, when it is done; undefined when it was given
+   * up, for a newer such entry, a replaced state, or readers that were in the way (rules V1, D3). Where it
+   * is missing, this state cannot be compared.
+   */
+  comparison?(index: LogIndex): Promise<StateDigest | undefined>;
   /** Facts for /status and /metrics. */
   stats(): Promise<StateMachineStats>;
   close(): Promise<void>;
@@ -232,6 +238,15 @@ export interface SnapshotOutcome extends AppliedState {
 export interface StateExport extends AppliedState {
   readonly path: string;
   readonly sizeBytes: number;
+}
+
+/** What a state comes to (rule V1). */
+export interface StateDigest {
+  readonly index: LogIndex;
+  /** Over the results of all entries (rule S3). */
+  readonly resultChain: string;
+  /** Over all that is in the state. */
+  readonly content: string;
 }
 
 /** Facts that only the threads know. Sizes in bytes. */
