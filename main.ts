@@ -9,7 +9,7 @@ import { crash } from "./src/cli/crash.ts";
 const DENO_VERSION_MIN = [2, 9] as const;
 
 /** Commands that are not built yet: as words, they must not become data directories. */
-const COMMANDS_TO_COME: ReadonlySet<string> = new Set(["backup", "restore", "recover", "boot"]);
+const COMMANDS_TO_COME: ReadonlySet<string> = new Set(["backup", "restore", "boot"]);
 
 /** What a process was started with. */
 interface Invocation {
@@ -31,6 +31,14 @@ async function run({ argv, environment }: Invocation): Promise<number> {
     case "bench": {
       const { bench } = await import("./src/cli/bench.ts");
       return await bench(rest);
+    }
+    case "check": {
+      const { check } = await import("./src/cli/check.ts");
+      return await check(rest);
+    }
+    case "recover": {
+      const { recover } = await import("./src/cli/recover.ts");
+      return await recover(rest);
     }
     case "--help":
     case "-help":

@@ -135,6 +135,16 @@ export class SegmentedLog implements LogPort {
     return new SegmentedLog({ ...options, ...recovered, files });
   }
 
+  /**
+   * As `open`, but nothing is prepared, and nothing may be appended: for a file system that nothing is written
+   * to (os/untouched_file_system.ts). @throws as `open` does.
+   */
+  static async look(options: LogOptions): Promise<SegmentedLog> {
+    const recovered = await recoverLog(options);
+    const files = new SegmentFiles({ ...withDefaults(options), segments: recovered.segments });
+    return new SegmentedLog({ ...options, ...recovered, files });
+  }
+
   get firstIndex(): LogIndex {
     return logIndex(this.#contents.base.index + 1);
   }

@@ -25,6 +25,7 @@ const OPEN_CREATE = 0x4;
 const OPEN_NOMUTEX = 0x8000;
 const OPEN_EXRESCODE = 0x0200_0000;
 const OPEN_NOFOLLOW = 0x0100_0000;
+const OPEN_URI = 0x40;
 
 const PREPARE_PERSISTENT = 0x01;
 
@@ -38,8 +39,11 @@ const LITTLE_ENDIAN = true;
 export interface OpenOptions {
   /** Path, or `:memory:`. */
   readonly path: string;
-  /** `create` makes the file when it is missing. */
-  readonly mode: "readonly" | "readwrite" | "create";
+  /**
+   * `create` makes the file when it is missing. `immutable` reads the file alone, whatever lies beside it, takes
+   * no lock and makes no file: for one that nobody can change meanwhile.
+   */
+  readonly mode: "readonly" | "readwrite" | "create" | "immutable";
   /** Name of a registered VFS, for example a `ClockVfs`; the default one when left out. */
   readonly vfs?: string;
   /** Refuses a path that is a symbolic link, or has one in it. */
@@ -83,11 +87,13 @@ export class Connection implements Disposable {
       readonly: OPEN_READONLY,
       readwrite: OPEN_READWRITE,
       create: OPEN_READWRITE | OPEN_CREATE,
+      immutable: OPEN_READONLY | OPEN_URI,
     };
     const flags = modes[options.mode] | OPEN_NOMUTEX | OPEN_EXRESCODE |
       (options.noFollow === true ? OPEN_NOFOLLOW : 0);
     const vfs = options.vfs === undefined ? null : cString(options.vfs);
-    const code = library.symbols.sqlite3_open_v2(cString(options.path), OUT, flags, vfs);
+    const path = options.mode === "immutable" ? immutableUri(options.path) : options.path;
+    const code = library.symbols.sqlite3_open_v2(cString(path), OUT, flags, vfs);
     const pointer = Deno.UnsafePointer.create(OUT_VIEW.getBigUint64(0, LITTLE_ENDIAN));
     const connection = new Connection(library, options.path, pointer);
     if (code === ResultCode.OK) return connection;
@@ -298,4 +304,9 @@ export class Connection implements Disposable {
  */
 export function interruptConnection(library: Library, address: bigint): void {
   library.symbols.sqlite3_interrupt(Deno.UnsafePointer.create(address));
+}
+
+/** @see sqlite.org/uri.html; a path that begins with two slashes would name a host. */
+function immutableUri(path: string): string {
+  return `file:${encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")}?immutable=1`;
 }

@@ -75,6 +75,51 @@ export function checkDatabase(
   }
 }
 
+/** What `lookThroughState` found. */
+export interface StateFindings {
+  /** What is damaged, in SQLite's words; undefined when nothing is. */
+  readonly damage: string | undefined;
+  /** What hurts nothing, and is worth knowing. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Looks through the state file of a node that does not run, as far as `checkDatabase` goes for a file from elsewhere,
+ * and writes nothing. Keys without rows and views that may not be read are no damage: clients can bring them about.
+ * @throws {SqliteError} when it cannot be read for another reason than damage.
+ */
+export function lookThroughState(connection: Connection): StateFindings {
+  connection.exec("PRAGMA temp_store=MEMORY; PRAGMA query_only=ON");
+  freezeArithmetic(connection);
+  freezeChance(connection, { random: new RandomSource(), totalChanges: () => 0 });
+  const finding = findDamage(connection);
+  if (finding !== "ok") return { damage: finding, notes: [] };
+  const notes: string[] = [];
+  const orphans = connection.query("PRAGMA foreign_key_check").length;
+  if (orphans > 0) notes.push(`${orphans} rows have a foreign key without its row`);
+  const objects = schemaOf(connection).filter(({ name }) => !name.startsWith(OWN_PREFIX));
+  const stranger = objects.find(({ sql }) => sql.toLowerCase().includes(OWN_PREFIX));
+  if (stranger !== undefined) return { damage: `${stranger.name} names a reserved table`, notes };
+  setLimits(connection, { ...SQL_LIMITS, attachedCount: 0 });
+  setSwitches(connection, { defensive: true, trustedSchema: false, loadExtension: false });
+  const session = new SqlSession(connection, { isWriter: true });
+  for (const object of objects) {
+    const problem = problemWithProbes(session, object);
+    if (problem !== undefined) notes.push(problem);
+  }
+  return { damage: undefined, notes };
+}
+
+function problemWithProbes(session: SqlSession, object: SchemaObject): string | undefined {
+  try {
+    for (const probe of probesOf(session, object)) checkProbe(session, { object, probe });
+    return undefined;
+  } catch (error) {
+    if (error instanceof OperatingError) return error.message.replace("Cannot use database: ", "");
+    throw error;
+  }
+}
+
 /** A header may say that this SQLite can read the file and no more: then no writer could use it. */
 function assertWritable(library: Library, path: string): void {
   using connection = Connection.open(library, { path, mode: "readwrite", noFollow: true });
