@@ -124,6 +124,13 @@ Deno.test("dust check finds a node on disk whole, and each byte that changed in 
       /^damaged\n[^]*^damaged +state +\S+\/db\.sqlite: the file is missing/m,
     ],
     [
+      // The log has it all: a file without its -wal is only behind.
+      async (copy) => {
+        for (const end of ["wal", "shm"]) await Deno.remove(`${copy}/state/1/db.sqlite-${end}`);
+      },
+      /^whole\n[^]*^ok +state +generation 1 \(one file/m,
+    ],
+    [
       (copy) => Deno.remove(`${copy}/log`, { recursive: true }),
       /^amnesic\ndamaged +log +\S+\/log: no segment is there[^]*What to do:[^]*the only copy/,
     ],
