@@ -11,9 +11,9 @@ import { bug, type PlantedBug } from "./planted_bug.ts";
 export const NODE_BUGS: readonly PlantedBug[] = [
   bug("acknowledged_before_fsync", "nothing is promised before it is on the disk", {
     in: "src/node/append_queue.ts",
-    find: "    return this.#log.sync().then(() => works);",
+    find: "    return this.#log.sync({ mayBlock }).then(() => works);",
     replace: "    for (const work of works) work.onDurable();\n" +
-      "    return this.#log.sync().then(() => []);",
+      "    return this.#log.sync({ mayBlock }).then(() => []);",
   }),
   bug("never_synced", "entries are synced, not only written", {
     in: "src/node/append_queue.ts",
