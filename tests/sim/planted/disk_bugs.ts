@@ -26,7 +26,7 @@ export const DISK_BUGS: readonly PlantedBug[] = [
   }),
   bug("sync_does_nothing", "sync reaches the disk", {
     in: "src/log/segment.ts",
-    find: '    await assertDefined(this.#writer, "Segment.syncData: sealed").syncData();\n',
+    find: '    await assertDefined(this.#writer, "Segment.syncData: sealed").syncData(options);\n',
     replace: "    await Promise.resolve();\n",
   }),
   bug("failed_sync_ignored", "after a failed fsync the node stops", {
