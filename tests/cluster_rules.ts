@@ -78,6 +78,7 @@ export const CLUSTER_RULES: Readonly<Record<string, ClusterRule>> = {
       "forgetLeader() is refused where lease reads would rest on the leader",
       "readIndex() on a leader is answered when a quorum has confirmed it, not before",
       "late answers to an earlier round confirm nothing asked since (etcd 20418)",
+      "ReadConfirmations never answers a read with a round that was asked before it came (thesis 6.4)",
     ],
   },
   E4: {

@@ -22,9 +22,6 @@ import type { Node } from "./node.ts";
 import type { QueryOutcome, StateMachinePort } from "./ports.ts";
 import type { WriteOutcome } from "./proposals.ts";
 
-/** Between two attempts of a follower to have a read confirmed. */
-const CONFIRM_ATTEMPT_MS = 1_000;
-
 /** How often a read is begun anew because the leader has changed. */
 const LEADER_ATTEMPTS_MAX = 4;
 
@@ -178,7 +175,7 @@ export class Database {
     const outcome = await stateMachine.query(copyOf(request), options);
     if (outcome.kind === "write" || node.isFollowed) return { outcome, raftIndex };
     if (typeof outcome.results !== "string") await outcome.results.cancel();
-    await this.#confirm(weakTimeoutMs(request));
+    await node.confirmRead(weakTimeoutMs(request));
     return { outcome: await stateMachine.query(request, options), raftIndex };
   }
 
@@ -275,23 +272,6 @@ export class Database {
     return await this.require().node.untilLeader(waitMs) !== NOBODY;
   }
 
-  /** A read that began now may run here: asked again while leaders change. */
-  async #confirm(timeoutMs: number): Promise<void> {
-    const { node, forwarding } = this.require();
-    const attemptMs = forwarding === undefined || node.isLeader
-      ? timeoutMs
-      : Math.min(timeoutMs, CONFIRM_ATTEMPT_MS);
-    for (let leftMs = timeoutMs;; leftMs -= attemptMs) {
-      try {
-        return await node.confirmRead(Math.min(leftMs, attemptMs));
-      } catch (error) {
-        // A message of it may be lost, which nobody is told.
-        const isLost = error instanceof OperatingError && error.code === "timeout";
-        if (!isLost || leftMs <= attemptMs) throw error;
-      }
-    }
-  }
-
   /**
    * @returns the index of the log entry that the level needed, or 0; and whether the read rests on nothing but
    * this node's word that it leads, which must still hold when it has run (rule E4).
@@ -312,10 +292,10 @@ export class Database {
         break;
       case "weak":
         if (node.isLeader && node.mayReadWeakly()) return { raftIndex: 0, isOwnWord: true };
-        await this.#confirm(weakTimeoutMs(request));
+        await node.confirmRead(weakTimeoutMs(request));
         break;
       case "linearizable":
-        await this.#confirm(request.linearizableTimeoutMs);
+        await node.confirmRead(request.linearizableTimeoutMs);
         break;
       case "strong":
         return { raftIndex: await node.barrier(), isOwnWord: false };

@@ -78,3 +78,12 @@ export const FORWARD_CALLS_MAX = 2;
 /** Writes in one such call, and bytes of them; a single larger one goes alone. */
 export const FORWARD_WRITES_AT_ONCE_MAX = 1024;
 export const FORWARD_WRITES_AT_ONCE_BYTES = 1024 * 1024;
+
+/** Reads that come while a round of questions is under way wait so long for its answer before they ask for themselves. Milliseconds. */
+export const READ_ROUND_MS = 20;
+
+/** Rounds without an answer, past which the next one is asked only after READ_RETRY_MS: they are lost, or nothing is answered. */
+export const READ_ROUNDS_MAX = 8;
+
+/** After so long without an answer a round counts as lost, and is asked again. Milliseconds. */
+export const READ_RETRY_MS = 200;

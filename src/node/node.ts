@@ -12,12 +12,13 @@ import type { Entropy } from "../os/entropy.ts";
 import type { RaftConfig } from "../raft/config.ts";
 import type { ConfChange } from "../raft/conf_change.ts";
 import { isVoter } from "../raft/configuration.ts";
-import { type HardState, NOBODY, type ReadContext } from "../raft/types.ts";
+import { type HardState, NOBODY } from "../raft/types.ts";
 import type { Parked } from "./apply_queue.ts";
 import { Compaction, type CompactionPolicy } from "./compaction.ts";
 import { EventLoop } from "./event_loop.ts";
 import type { LogPort, PeersPort, StateMachinePort } from "./ports.ts";
 import type { WriteOutcome } from "./proposals.ts";
+import { ReadConfirmations } from "./read_confirmations.ts";
 import { StuckEntry } from "./stuck_entry.ts";
 import { AppliedWaits } from "./waits.ts";
 
@@ -60,12 +61,6 @@ export interface NodeObserver {
   onMembersChanged?(): void;
 }
 
-interface ReadWait {
-  readonly deadlineMs: number;
-  readonly resolve: () => void;
-  readonly reject: (error: OperatingError) => void;
-}
-
 /** See the file's header. */
 export class Node {
   readonly #options: NodeOptions;
@@ -73,10 +68,7 @@ export class Node {
   readonly #compaction: Compaction;
   readonly #stuckEntry: StuckEntry;
   readonly #waits = new AppliedWaits();
-  readonly #reads = new Map<ReadContext, ReadWait[]>();
-  #nextContext = 1;
-  /** Reads that share the next confirmation: it has not begun, so it is later than all of them. */
-  #gathering: ReadWait[] | undefined;
+  readonly #confirmations: ReadConfirmations;
   /** The barrier that is queued and not yet in the log. */
   #barrier: Promise<LogIndex> | undefined;
   #trying: LogIndex | undefined;
@@ -98,13 +90,20 @@ export class Node {
       ...options,
       listener: {
         onApplied: (index) => this.#onApplied(index),
-        onReadIndex: (context, index) => this.#onReadIndex(context, index),
-        onReadOverload: (context) => this.#onReadOverload(context),
+        onReadIndex: (context, index) => this.#confirmations.settle(context, index),
+        onReadOverload: (context) => this.#confirmations.refuse(context, tooManyReads()),
         onRoleChanged: () => this.#onRoleChanged(),
         onMembersChanged: () => this.#onMembersChanged(),
         onVerdictMissing: (parked) => this.#onVerdictMissing(parked),
         onTick: (nowMs) => this.#onTick(nowMs),
         onFatal,
+      },
+    });
+    this.#confirmations = new ReadConfirmations({
+      clock,
+      ask: (context) => this.#loop.readIndex(context),
+      untilApplied: async (index, deadlineMs) => {
+        if (index > this.appliedIndex) await this.#waits.until(index, deadlineMs);
       },
     });
     this.#stuckEntry = new StuckEntry({ loop: this.#loop, clock });
@@ -301,12 +300,7 @@ export class Node {
   /** Resolves when a read begun now may run here: linearizable, by ReadIndex (Raft thesis 6.4). */
   confirmRead(timeoutMs: number): Promise<void> {
     if (this.leaderId === NOBODY) throw new OperatingError("not_leader", "leader not found");
-    const deadlineMs = this.#options.clock.monotonicMs() + timeoutMs;
-    return new Promise((resolve, reject) => {
-      const wait: ReadWait = { deadlineMs, resolve, reject };
-      if (this.#gathering !== undefined) this.#gathering.push(wait);
-      else this.#gather(wait);
-    });
+    return this.#confirmations.confirm(timeoutMs);
   }
 
   /**
@@ -376,8 +370,7 @@ export class Node {
     const stopped = new OperatingError("not_ready", "raft is already shutdown");
     this.#loop.proposals.abandon({ refused: stopped, unknown: stopped.message });
     this.#waits.abandon(stopped);
-    for (const waits of this.#reads.values()) for (const wait of waits) wait.reject(stopped);
-    this.#reads.clear();
+    this.#confirmations.stop(stopped);
   }
 
   /** @returns false when a snapshot from the leader was installed meanwhile: its marker is ahead. */
@@ -392,54 +385,6 @@ export class Node {
       isSaved = true;
     });
     return isSaved;
-  }
-
-  #gather(first: ReadWait): void {
-    const waits = [first];
-    this.#gathering = waits;
-    queueMicrotask(() => {
-      this.#gathering = undefined;
-      const context = this.#nextContext++;
-      this.#reads.set(context, waits);
-      this.#loop.readIndex(context);
-    });
-  }
-
-  #onReadIndex(context: ReadContext, index: LogIndex | undefined): void {
-    const waits = this.#reads.get(context) ?? [];
-    this.#reads.delete(context);
-    for (const wait of waits) {
-      if (index === undefined) wait.reject(new OperatingError("not_leader", "leader not found"));
-      else if (index <= this.#loop.applyQueue.appliedIndex) wait.resolve();
-      else this.#waits.until(index, wait.deadlineMs).then(wait.resolve, wait.reject);
-    }
-  }
-
-  #onReadOverload(context: ReadContext): void {
-    const waits = this.#reads.get(context) ?? [];
-    this.#reads.delete(context);
-    const error = new OperatingError(
-      "overloaded",
-      "Cannot confirm read: too many reads wait for it",
-    );
-    for (const wait of waits) wait.reject(error);
-  }
-
-  /** Apply may stand still and a confirmation may be lost: time alone ends such waits. */
-  #expireReads(nowMs: number): void {
-    this.#waits.expire(nowMs);
-    for (const [context, waits] of this.#reads) {
-      const left = waits.filter(({ deadlineMs }) => deadlineMs > nowMs);
-      if (left.length === waits.length) continue;
-      if (left.length === 0) this.#reads.delete(context);
-      else this.#reads.set(context, left);
-      for (const wait of waits) {
-        if (wait.deadlineMs > nowMs) continue;
-        wait.reject(
-          new OperatingError("timeout", "timeout waiting for leadership to be confirmed"),
-        );
-      }
-    }
   }
 
   async #proposeBarrier(): Promise<LogIndex> {
@@ -522,7 +467,8 @@ export class Node {
   }
 
   #onTick(nowMs: number): void {
-    this.#expireReads(nowMs);
+    this.#waits.expire(nowMs);
+    this.#confirmations.tick(nowMs);
     // A hand-over that was given up is told by nothing else.
     for (const waiter of this.#leaderWaiters) waiter();
     for (const observer of this.#observers) observer.onTick?.(nowMs);
@@ -558,4 +504,8 @@ export class Node {
       if (this.#trying === parked.index) this.#trying = undefined;
     }
   }
+}
+
+function tooManyReads(): OperatingError {
+  return new OperatingError("overloaded", "Cannot confirm read: too many reads wait for it");
 }

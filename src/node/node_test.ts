@@ -250,6 +250,40 @@ Deno.test("Node.confirmRead() is told of too many reads as what it is, not as a 
   await rejects(node.confirmRead(1_000), { code: "overloaded", message: /^Cannot confirm read/ });
 });
 
+Deno.test("Node.confirmRead() on a follower asks again when its question is lost, and for ever so many there is room", async () => {
+  const log = new MemoryLog();
+  const stateMachine = new MemoryStateMachine(log);
+  stateMachine.applied = { ...stateMachine.applied, configuration: THREE };
+  const sent: Message[] = [];
+  const send = (message: Message): void => void sent.push(message);
+  const peers = { send, snapshotToSend: () => undefined } as unknown as PeersPort;
+  const { node, clock } = makeNode(log, stateMachine, peers);
+  node.start();
+  const heartbeat = laterHeartbeat(node);
+  node.loop.receive(heartbeat);
+  await settle();
+  for (let context = 1; context <= READS_PENDING_MAX; context++) node.loop.readIndex(-context);
+  await rejects(node.confirmRead(1_000), { code: "overloaded" });
+  for (let ms = 0; ms < 1_000; ms += TICK_MS) {
+    node.loop.receive(heartbeat);
+    await pass(clock, TICK_MS);
+  }
+  sent.length = 0;
+  const fate = fateOf(node.confirmRead(5_000));
+  for (let ms = 0; ms < 500; ms += TICK_MS) {
+    node.loop.receive(heartbeat);
+    await pass(clock, TICK_MS);
+  }
+  const asked = sent.filter((message) => message.kind === "read_index");
+  deepStrictEqual([fate, asked.length], [[], 3]);
+  const requestId = asked[1]?.requestId ?? 0;
+  const { from, to, term: now } = heartbeat;
+  const index = node.appliedIndex;
+  node.loop.receive({ kind: "read_index_response", from, to, term: now, requestId, index });
+  await settle();
+  deepStrictEqual(fate, ["done"]);
+});
+
 Deno.test("Node.confirmRead() waits for what is committed, and ends at its deadline when apply stands still", async () => {
   const { node, stateMachine, clock } = await startReady();
   stateMachine.hold();

@@ -14,7 +14,10 @@ import { broadcastHeartbeat } from "./replication.ts";
 import type { RaftState } from "./state.ts";
 import { NO_TERM, NOBODY, type ReadContext } from "./types.ts";
 
-/** `taken`: the context comes back in a Ready, as a read state or as dropped; it may also be lost. */
+/**
+ * `taken`: the context comes back in a Ready, as a read state or as dropped. A follower's may also be lost on
+ * its way; after an election timeout without an answer it is forgotten, and nobody is told.
+ */
 export type ReadOutcome = "taken" | "no_leader" | "overloaded";
 
 /** A read of this node's own. */

@@ -138,6 +138,35 @@ Deno.test("readIndex() on a follower is answered through the leader", () => {
   deepStrictEqual(made.node(1).reads, []);
 });
 
+Deno.test("a follower forgets reads that are lost while the leader stays: they fill its queue no longer than an election timeout", () => {
+  const made = cluster();
+  const { electionTicks, heartbeatTicks } = made.raft(2).state.config;
+  for (let context = 0; context < READS_PENDING_MAX; context++) made.raft(2).readIndex(context);
+  const [first] = made.node(2).drain();
+  ok(first?.kind === "read_index");
+  strictEqual(made.raft(2).readIndex(-1), "overloaded");
+  for (let ticks = 0; ticks < electionTicks; ticks++) {
+    strictEqual(made.raft(2).readIndex(-1), "overloaded");
+    made.node(2).tick(1);
+    if (ticks % heartbeatTicks === 0) made.heartbeat(1);
+  }
+  strictEqual(made.raft(2).state.leader, 1);
+  // An answer to a forgotten one may still come, and is nobody's.
+  made.node(2).step({
+    kind: "read_index_response",
+    from: nodeId(1),
+    to: nodeId(2),
+    term: term(1),
+    requestId: first.requestId,
+    index: at(1),
+  });
+  deepStrictEqual(made.node(2).reads, []);
+  strictEqual(made.raft(2).readIndex(7), "taken");
+  made.settle();
+  deepStrictEqual(made.node(2).reads, [{ context: 7, index: 1 }]);
+  deepStrictEqual(made.node(2).readsDropped, []);
+});
+
 Deno.test("request ids start at random, so that an answer to a node before its restart fits nothing", () => {
   const ids = [0.1, 0.7].map((random) => {
     const node = new TestNode({ id: 2, voters: [1, 2, 3], random: () => random });

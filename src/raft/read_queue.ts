@@ -23,6 +23,13 @@ interface PendingRead {
   readonly round: number;
 }
 
+/** A read that was passed on to the leader. */
+interface ForwardedRead {
+  readonly context: ReadContext;
+  /** When, by the queue's own count of ticks. */
+  readonly tick: number;
+}
+
 /** A read that may be answered. */
 export interface ConfirmedRead {
   readonly request: ReadRequest;
@@ -36,7 +43,9 @@ export class ReadQueue {
   #pending: PendingRead[] = [];
   #early: ReadRequest[] = [];
   #answeredRounds = new Map<NodeId, number>();
-  #forwarded = new Map<number, ReadContext>();
+  /** By request id, in the order in which they were passed on. */
+  #forwarded = new Map<number, ForwardedRead>();
+  #ticks = 0;
   #nextRequestId: number;
   #states: ReadState[] = [];
   #dropped: ReadContext[] = [];
@@ -104,16 +113,28 @@ export class ReadQueue {
   addForwarded(context: ReadContext): number {
     const requestId = this.#nextRequestId;
     this.#nextRequestId = requestId >= Number.MAX_SAFE_INTEGER ? 1 : requestId + 1;
-    this.#forwarded.set(requestId, context);
+    this.#forwarded.set(requestId, { context, tick: this.#ticks });
     return requestId;
   }
 
   /** The leader answered. Answers that nobody waits for are ignored. */
   finishForwarded(answer: { readonly requestId: number; readonly index: LogIndex }): void {
-    const context = this.#forwarded.get(answer.requestId);
-    if (context === undefined) return;
+    const read = this.#forwarded.get(answer.requestId);
+    if (read === undefined) return;
     this.#forwarded.delete(answer.requestId);
-    this.finishLocal({ context, index: answer.index });
+    this.finishLocal({ context: read.context, index: answer.index });
+  }
+
+  /**
+   * One tick has passed. What was passed on `ticksMax` ticks ago is lost, or its answer is, and the leader may
+   * stay for good: it is forgotten, or such reads would fill the queue in the end.
+   */
+  tick(ticksMax: number): void {
+    this.#ticks++;
+    for (const [requestId, { tick }] of this.#forwarded) {
+      if (this.#ticks - tick < ticksMax) break;
+      this.#forwarded.delete(requestId);
+    }
   }
 
   /** A read of this node's own may run at `state.index`. */
@@ -135,7 +156,7 @@ export class ReadQueue {
 
   /** Gives up what was passed on: the leader is another one, or none is known. */
   dropForwarded(): void {
-    for (const context of this.#forwarded.values()) this.#dropped.push(context);
+    for (const { context } of this.#forwarded.values()) this.#dropped.push(context);
     this.#forwarded.clear();
   }
 

@@ -17,6 +17,7 @@ export function tick(state: RaftState): void {
 
 function tickElection(state: RaftState): void {
   state.electionElapsed++;
+  state.reads.tick(state.config.electionTicks);
   if (state.electionElapsed < ticksToCampaign(state) || !isPromotable(state)) return;
   state.electionElapsed = 0;
   campaign(state, "election");

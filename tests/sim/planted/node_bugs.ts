@@ -9,6 +9,14 @@ import { bug, type PlantedBug } from "./planted_bug.ts";
 
 /** See the file's header. */
 export const NODE_BUGS: readonly PlantedBug[] = [
+  bug("read_shares_a_round_under_way", "the round is asked behind the read (thesis 6.4)", {
+    in: "src/node/read_confirmations.ts",
+    find: "    this.#askWhenDue(nowMs);\n    return promise;",
+    replace: "    if (this.#lastRound > this.#endedRound) {\n" +
+      "      for (const read of this.#gathering.splice(0)) {\n" +
+      "        this.#asked.push({ ...read, round: this.#lastRound });\n      }\n    }\n" +
+      "    this.#askWhenDue(nowMs);\n    return promise;",
+  }),
   bug("acknowledged_before_fsync", "nothing is promised before it is on the disk", {
     in: "src/node/append_queue.ts",
     find: "    return this.#log.sync({ mayBlock }).then(() => works);",
