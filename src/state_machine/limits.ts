@@ -93,3 +93,13 @@ export const SWEEP_MS_MAX = 300;
 /** How often, and how far apart, a start tries to take its folder in memory from one who removes it. */
 export const HOLD_ATTEMPTS_MAX = 50;
 export const HOLD_PAUSE_MS = 20;
+
+/**
+ * Behind a few small batches in a row the writer waits a moment for the next to be given to it
+ * (writer_mailbox.ts), but its event loop has a turn now and then. With larger ones that gains nothing:
+ * what else is under way makes up for the cost of a message.
+ */
+export const SMALL_BATCH_ENTRIES = 2;
+export const SMALL_BATCHES_MIN = 4;
+export const MAILBOX_WAIT_MS = 2;
+export const GIVEN_IN_A_ROW_MAX = 256;

@@ -42,7 +42,8 @@ import {
   requireFile,
   writeStuckIndex,
 } from "./state_folders.ts";
-import { unpackAnswers, type WriterReply, type WriterState } from "./writer_messages.ts";
+import { WriterMailbox } from "./writer_mailbox.ts";
+import { type AppliedReply, unpackAnswers, type WriterState } from "./writer_messages.ts";
 import { startWriterWorker, WriterThread } from "./writer_thread.ts";
 
 /** A live file that is ready to be opened by the threads. */
@@ -166,7 +167,7 @@ export class StateMachine implements StateMachinePort {
     const isLarge = first !== undefined && first.payload.length > APPLY_BATCH_BYTES_MAX;
     const reply = isLarge || this.#packing !== undefined
       ? await this.#applyInTurn(entries)
-      : await this.#send(packBatch(entries));
+      : await this.#writer.apply(packBatch(entries));
     this.#advance(reply.state);
     this.#hasRoom = reply.hasRoom;
     this.#watchRoom();
@@ -182,14 +183,10 @@ export class StateMachine implements StateMachinePort {
     };
   }
 
-  #send(batch: ArrayBuffer): Promise<Extract<WriterReply, { readonly kind: "applied" }>> {
-    return this.#writer.ask("applied", (id) => ({ kind: "apply", id, batch }), [batch]);
-  }
-
   /** A large entry is packed in pieces, and what comes meanwhile goes behind it: the writer wants no gap. */
   async #applyInTurn(
     entries: readonly ApplyEntry[],
-  ): Promise<Extract<WriterReply, { readonly kind: "applied" }>> {
+  ): Promise<AppliedReply> {
     const before = this.#packing;
     const { promise: packed, resolve } = Promise.withResolvers<void>();
     this.#packing = packed;
@@ -199,7 +196,7 @@ export class StateMachine implements StateMachinePort {
     const batch = entries.length === 1 && first !== undefined
       ? await packLargeEntry(first, () => clock.sleep(0))
       : packBatch(entries);
-    const reply = this.#send(batch);
+    const reply = this.#writer.apply(batch);
     if (this.#packing === packed) this.#packing = undefined;
     resolve();
     return await reply;
@@ -442,11 +439,12 @@ async function startThreads(
   };
   const watchdog = new Watchdog({ memory: watch, clock, onStuck, ...options.watchdog });
   const listener = { onReadersInTheWay: () => pool.interruptOldest(), onFatal };
-  const writer = new WriterThread(options.writer, listener, watchdog);
+  const mailbox = WriterMailbox.allocate();
+  const writer = new WriterThread(options.writer, listener, { watchdog, mailbox });
   const stuckIndex = readStuckIndex(dataDirectory);
   const synchronous = live.mode === "disk" ? "normal" as const : "off" as const;
   const file = { library: location, path, synchronous, isRam } as const;
-  const opening = { kind: "open", ...file, gate, watch, stuckIndex } as const;
+  const opening = { kind: "open", ...file, gate, watch, mailbox, stuckIndex } as const;
   const { state } = await writer.ask("opened", (id) => ({ ...opening, id }));
   return { writer, pool, state, stuckIndex };
 }

@@ -125,6 +125,47 @@ Deno.test("apply() and query() meet: what is applied is seen", async () => {
   });
 });
 
+Deno.test("apply() of one entry after another answers the same by mailbox and by message", async () => {
+  await withMachine(async (test) => {
+    await test.apply([["CREATE TABLE t(id INTEGER PRIMARY KEY, a)"]]);
+    const long = "é".repeat(3000);
+    for (let id = 1; id <= 40; id++) {
+      const inserted = await test.apply([[["INSERT INTO t(a) VALUES(?)", long]]]);
+      deepStrictEqual(inserted.results, [`[{"last_insert_id":${id},"rows_affected":1}]`]);
+      // What fits into the mailbox and what does not.
+      const column = id % 3 === 0 ? "a" : "id";
+      const read = `SELECT ${column} AS x FROM t WHERE id=${id}`;
+      const { results: [answer] } = await test.apply([[read], { rows: true }]);
+      const value = column === "a" ? `"${long}"` : id;
+      ok(typeof answer === "string" && answer.includes(`[[${value}]]`));
+      // Two under way at once, and something else behind them.
+      const next = test.machine.applied.index + 1;
+      const both = [next, next + 1].map((index) =>
+        test.machine.apply([entry(index, ["SELECT 1"])])
+      );
+      if (id % 5 === 0) strictEqual((await test.machine.stats()).mode, "ram");
+      const indexes = (await Promise.all(both)).map(({ appliedIndex }) => appliedIndex);
+      deepStrictEqual(indexes, [next, next + 1]);
+    }
+  });
+});
+
+Deno.test("An entry that parks behind small ones gets its verdict before it comes again (A4)", async () => {
+  await withMachine(async (test) => {
+    await test.apply([["CREATE TABLE t(a)"]]);
+    for (let round = 0; round < 5; round++) {
+      for (let count = 0; count < 10; count++) await test.apply([["INSERT INTO t VALUES(1)"]]);
+      const [parked] = test.entries([[`INSERT INTO t ${ENDLESS}`], { timeoutMs: 5 }]);
+      ok(parked !== undefined);
+      const { index } = parked;
+      deepStrictEqual((await test.machine.apply([parked])).parked, { index, timeoutMs: 5 });
+      test.machine.verdict({ index, verdict: "void", reason: "execute timeout" });
+      const { results } = await test.machine.apply([parked]);
+      deepStrictEqual(results, ['[{"error":"execute timeout"}]']);
+    }
+  });
+});
+
 Deno.test("apply() keeps the order of batches although a large entry is packed in pieces", async () => {
   await withMachine(async (test) => {
     await test.apply([["CREATE TABLE t(a)"]]);

@@ -23,6 +23,8 @@ export type WriterRequest =
     readonly gate: SharedArrayBuffer;
     /** Shows whether entries get on (entry_watch.ts). */
     readonly watch: SharedArrayBuffer;
+    /** Where small batches are given and answered (writer_mailbox.ts). */
+    readonly mailbox: SharedArrayBuffer;
     /** The entry from which an earlier process did not come back, 0 for none (rule A4b). */
     readonly stuckIndex: number;
   }
@@ -68,6 +70,9 @@ export type WriterReply =
   /** Reads have held up the emptying of the `-wal` for too long: interrupt the oldest ones. */
   | { readonly kind: "readers_in_the_way" }
   | { readonly kind: "fatal"; readonly message: string; readonly exitStatus: 1 | 65 | 74 | 70 };
+
+/** The answer to a batch. */
+export type AppliedReply = WriterReply & { readonly kind: "applied" };
 
 /** Facts that only the writer knows. */
 export interface WriterStats {
@@ -124,4 +129,39 @@ export function unpackAnswers(packed: PackedAnswers): (EntryResult | undefined)[
   }
   for (const [place, answer] of others) answers[place] = answer;
   return answers;
+}
+
+type PlainReply = readonly [
+  index: number,
+  term: number,
+  entryChain: string,
+  timeMs: number,
+  text: string,
+  lengths: readonly number[],
+];
+
+/** The answer to a batch as text, for the mailbox; undefined when it says anything that is rare. */
+export function writePlainReply(reply: AppliedReply): string | undefined {
+  const { state, answers, parked, isDiskFull, hasRoom } = reply;
+  const { index, term, entryChain, timeMs, configuration, members } = state;
+  const isPlain = configuration === undefined && members === undefined && hasRoom &&
+    answers.others.length === 0 && parked === undefined && !isDiskFull;
+  if (!isPlain) return undefined;
+  const { text, lengths } = answers;
+  const plain: PlainReply = [index, term, entryChain, timeMs, text, [...lengths]];
+  return JSON.stringify(plain);
+}
+
+/** What `writePlainReply` wrote about the batch `id`. */
+export function readPlainReply(id: number, plain: string): AppliedReply {
+  const [index, term, entryChain, timeMs, text, lengths] = JSON.parse(plain) as PlainReply;
+  return {
+    kind: "applied",
+    id,
+    state: { index, term, entryChain, timeMs, configuration: undefined, members: undefined },
+    answers: { text, lengths: Int32Array.from(lengths), others: NO_OTHERS },
+    parked: undefined,
+    isDiskFull: false,
+    hasRoom: true,
+  };
 }

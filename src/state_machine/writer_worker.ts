@@ -13,14 +13,23 @@ import { openLibrary } from "../sqlite/loader.ts";
 import { ApplyBatch } from "./apply_batch.ts";
 import type { BatchOutcome } from "./batch_runner.ts";
 import { EntryWatch } from "./entry_watch.ts";
-import { WAL_GATE_RETRY_MS } from "./limits.ts";
+import {
+  GIVEN_IN_A_ROW_MAX,
+  MAILBOX_WAIT_MS,
+  SMALL_BATCH_ENTRIES,
+  SMALL_BATCHES_MIN,
+  WAL_GATE_RETRY_MS,
+} from "./limits.ts";
 import { ReadGate } from "./read_gate.ts";
 import { RoomKeeper } from "./room_keeper.ts";
 import { notAResult } from "./statement_runner.ts";
 import { WalKeeper } from "./wal_keeper.ts";
 import { Writer } from "./writer.ts";
+import { WriterMailbox } from "./writer_mailbox.ts";
 import {
+  type AppliedReply,
   packAnswers,
+  writePlainReply,
   type WriterReply,
   type WriterRequest,
   type WriterState,
@@ -32,6 +41,7 @@ interface Opened {
   readonly writer: Writer;
   readonly walKeeper: WalKeeper;
   readonly roomKeeper: RoomKeeper;
+  readonly mailbox: WriterMailbox;
   readonly path: string;
 }
 
@@ -56,6 +66,8 @@ let stop:
   | { readonly kind: "full" }
   | undefined;
 let isTidying = false;
+/** Batches in a row that were small. */
+let smallBatches = 0;
 let configurationSent: Uint8Array | undefined;
 let membersSent: Uint8Array | undefined;
 let isBroken = false;
@@ -65,11 +77,12 @@ function reply(message: WriterReply, transfer: Transferable[] = []): void {
 }
 
 function handle(request: WriterRequest): void {
+  opened?.mailbox.onReceived();
   switch (request.kind) {
     case "open":
       return handleOpen(request);
     case "apply":
-      return handleApply(request.id, new ApplyBatch(request.batch));
+      return handleBatches(request.id, new ApplyBatch(request.batch));
     case "try":
       return handleTry(request.id, request.index);
     case "verdict":
@@ -107,19 +120,37 @@ function handleOpen(request: WriterRequest & { readonly kind: "open" }): void {
   });
   const directory = parentPath(path);
   const roomKeeper = new RoomKeeper({ directory, isRam: request.isRam, nowMs, walBytes });
-  opened = { writer, walKeeper, roomKeeper, path };
+  const mailbox = new WriterMailbox(request.mailbox);
+  mailbox.onReceived();
+  opened = { writer, walKeeper, roomKeeper, mailbox, path };
   reply({ kind: "opened", id: request.id, state: state(writer) });
 }
 
-function handleApply(id: number, batch: ApplyBatch): void {
-  const { writer, walKeeper, roomKeeper } = require();
+/** Applies a batch that came as a message, and, while only small ones come, those that are given behind it. */
+function handleBatches(id: number, first: ApplyBatch): void {
+  const { mailbox } = require();
+  postApplied(handleApply(id, first));
+  tidy();
+  for (let given = 0; given < GIVEN_IN_A_ROW_MAX && smallBatches >= SMALL_BATCHES_MIN; given++) {
+    const next = mailbox.take(MAILBOX_WAIT_MS);
+    if (next === undefined) return;
+    const applied = handleApply(next.id, new ApplyBatch(next.batch));
+    const plain = writePlainReply(applied);
+    if (plain === undefined || !mailbox.answer(plain)) {
+      mailbox.answer("");
+      postApplied(applied);
+    }
+    tidy();
+  }
+}
+
+function handleApply(id: number, batch: ApplyBatch): AppliedReply {
+  const { writer, roomKeeper } = require();
+  smallBatches = batch.count <= SMALL_BATCH_ENTRIES ? smallBatches + 1 : 0;
   // Sent before its sender knew that apply has stopped short: it comes back untouched.
   if (stop !== undefined && !isRetry(batch, writer)) {
-    return replyApplied(id, {
-      answers: [],
-      parked: parkedReply(),
-      isDiskFull: stop.kind === "full",
-    });
+    const isDiskFull = stop.kind === "full";
+    return appliedReply(id, { answers: [], parked: parkedReply(), isDiskFull });
   }
   assert(batch.index(0) === writer.record.appliedIndex + 1, "writer_worker: batch is out of order");
   stop = undefined;
@@ -130,8 +161,7 @@ function handleApply(id: number, batch: ApplyBatch): void {
   } else if (outcome.parked !== undefined) {
     stop = { kind: "parked", batch, at: outcome.answers.length, parked: outcome.parked };
   }
-  replyApplied(id, outcome);
-  tidy(walKeeper);
+  return appliedReply(id, outcome);
 }
 
 /** After a full disk the same entries come again; a parked one waits for its verdict. */
@@ -149,11 +179,15 @@ function handleTry(id: number, index: number): void {
   reply({ kind: "tried", id, isEnded });
 }
 
-function replyApplied(id: number, outcome: BatchOutcome): void {
+function postApplied(applied: AppliedReply): void {
+  reply(applied, [applied.answers.lengths.buffer]);
+}
+
+function appliedReply(id: number, outcome: BatchOutcome): AppliedReply {
   const { writer, roomKeeper } = require();
   const answers = packAnswers(outcome.answers);
   const { parked, isDiskFull } = outcome;
-  reply({
+  return {
     kind: "applied",
     id,
     state: state(writer),
@@ -161,18 +195,19 @@ function replyApplied(id: number, outcome: BatchOutcome): void {
     parked,
     isDiskFull,
     hasRoom: roomKeeper.hasRoom(),
-  }, [answers.lengths.buffer]);
+  };
 }
 
 /** While reads are waited for, the writer looks again even if no batch comes. */
-function tidy(walKeeper: WalKeeper): void {
+function tidy(): void {
+  const { walKeeper } = require();
   walKeeper.tidy();
   if (!walKeeper.isWaiting || isTidying) return;
   isTidying = true;
   setTimeout(() => {
     isTidying = false;
     guard(() => {
-      if (opened !== undefined) tidy(walKeeper);
+      if (opened !== undefined) tidy();
     });
   }, WAL_GATE_RETRY_MS);
 }
