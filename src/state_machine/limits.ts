@@ -31,6 +31,10 @@ export const QUERY_BATCH_CHARACTERS_MAX = 1024 * 1024;
 /** Reader threads beyond the configured ones, for when all of those are held up by long queries. */
 export const READERS_EXTRA_MAX = 6;
 
+/** A query that takes a reader no longer than this costs less than its message: so many go together. */
+export const QUICK_QUERY_MS = 0.1;
+export const QUERIES_TOGETHER_MIN = 8;
+
 /** A reader that has been on one query for so long is held up: what waits behind it goes elsewhere. */
 export const READER_HELD_UP_MS = 25;
 

@@ -56,8 +56,8 @@ export type ReaderReply =
     /** For each the last entry whose effects it shows. */
     readonly indexes: readonly number[];
     readonly text: string;
-    /** All of the batch has been answered. */
-    readonly isBatchEnd: boolean;
+    /** How long all of the batch has taken, in milliseconds; undefined while it is not at its end. */
+    readonly batchMs: number | undefined;
   }
   | {
     readonly kind: "failed";

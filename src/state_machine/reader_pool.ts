@@ -22,6 +22,7 @@ import {
   WAL_GATE_MS_MAX,
 } from "./limits.ts";
 import { PendingQuery } from "./pending_query.ts";
+import { QueryPace } from "./query_pace.ts";
 import { FORMAT_SHIFT, QUERY_FLAG, type ReaderReply, STOP } from "./reader_messages.ts";
 import { type ReaderSetup, ReaderThread } from "./reader_thread.ts";
 
@@ -43,6 +44,7 @@ export interface ReaderPoolOptions {
 export class ReaderPool {
   readonly #options: ReaderPoolOptions;
   readonly #threads: ReaderThread[] = [];
+  readonly #pace = new QueryPace();
   readonly #waiting: PendingQuery[] = [];
   /** Every query that is not settled, by ticket; streams until their end. */
   readonly #byTicket = new Map<number, PendingQuery>();
@@ -194,7 +196,8 @@ export class ReaderPool {
     const { readers } = this.#options;
     const countMax = best === undefined ? readers + READERS_EXTRA_MAX : readers;
     if (this.#threads.length < countMax) return this.#startThread();
-    const batchesMax = query.isAlone ? 1 : READER_BATCHES_IN_FLIGHT_MAX;
+    const isEnough = !query.isAlone && this.#waiting.length >= this.#pace.togetherMin;
+    const batchesMax = isEnough ? READER_BATCHES_IN_FLIGHT_MAX : 1;
     return best !== undefined && best.batches.length < batchesMax ? best : undefined;
   }
 
@@ -211,7 +214,8 @@ export class ReaderPool {
     let characters = 0;
     let count = 0;
     // An even share for each thread, so that a burst does not queue up behind one of them.
-    const share = Math.ceil(this.#waiting.length / this.#options.readers);
+    const even = Math.ceil(this.#waiting.length / this.#options.readers);
+    const share = Math.max(even, this.#pace.togetherMin);
     for (const { text, isAlone } of this.#waiting) {
       if (isAlone && count > 0) break;
       characters += text.length;
@@ -246,15 +250,15 @@ export class ReaderPool {
   }
 
   #onAnswers(thread: ReaderThread, reply: ReaderReply & { readonly kind: "answers" }): void {
-    const { tickets, lengths, indexes, text, isBatchEnd } = reply;
+    const { tickets, lengths, indexes, text, batchMs } = reply;
     let at = 0;
     for (let index = 0; index < tickets.length; index++) {
       const end = at + (lengths[index] ?? 0);
       this.#take(tickets[index] ?? 0)?.answer(text.substring(at, end), indexes[index] ?? 0);
       at = end;
     }
-    if (!isBatchEnd) return;
-    thread.batches.shift();
+    if (batchMs === undefined) return;
+    this.#pace.took(batchMs, thread.batches.shift()?.length ?? 0);
     if (thread.batches.length === 0) thread.idleSinceMs = this.#options.clock.monotonicMs();
     if (this.#waiting.length > 0) this.#flushSoon();
   }

@@ -58,16 +58,16 @@ class AnswerBatch {
     this.#parts.push(text);
   }
 
-  /** Sends what there is. */
-  flush(options: { readonly isBatchEnd: boolean }): void {
-    if (this.#tickets.length === 0 && !options.isBatchEnd) return;
+  /** Sends what there is; at the end of the batch, also how long it took. */
+  flush(batchMs?: number): void {
+    if (this.#tickets.length === 0 && batchMs === undefined) return;
     reply({
       kind: "answers",
       tickets: this.#tickets,
       lengths: this.#lengths,
       indexes: this.#indexes,
       text: this.#parts.join(""),
-      isBatchEnd: options.isBatchEnd,
+      batchMs,
     });
     this.#tickets = [];
     this.#lengths = [];
@@ -115,7 +115,7 @@ function stopMessage(): string | undefined {
 /** Sends the document so far; waits while the client has enough to read. @throws {QueryStopped} */
 function sendPiece(options: { readonly isLast: boolean }): void {
   const { cells, runner } = require();
-  if (!hasSent) answers.flush({ isBatchEnd: false });
+  if (!hasSent) answers.flush();
   hasSent = true;
   for (let waitedMs = 0; Atomics.load(cells, CELL.credits) <= 0; waitedMs += CREDIT_POLL_MS) {
     if (Atomics.load(cells, CELL.stopped) === ticket) throw new QueryStopped("stopped");
@@ -155,6 +155,7 @@ function handleOpen(request: ReaderRequest & { readonly kind: "open" }): void {
 
 function handleQueries(list: readonly (number | BodyText)[]): void {
   const { cells } = require();
+  const startedMs = performance.now();
   for (let at = 0; at < list.length; at += QUERY_FIELDS) {
     const [number, flags, timeoutMs, body] = list.slice(at, at + QUERY_FIELDS);
     assert(typeof number === "number" && typeof flags === "number", "reader_worker: bad query");
@@ -174,7 +175,7 @@ function handleQueries(list: readonly (number | BodyText)[]): void {
       Atomics.store(cells, CELL.current, 0);
     }
   }
-  answers.flush({ isBatchEnd: true });
+  answers.flush(performance.now() - startedMs);
 }
 
 function handleQuery(
