@@ -36,6 +36,10 @@ export interface Counters {
   snapshotsRequested: number;
   databasesCompared: number;
   elections: number;
+  /** Of these, won under a joint configuration: it was entered and not left. */
+  jointElections: number;
+  /** Of these, by a node whose configuration some other node had left already. */
+  outdatedElections: number;
   writesAcked: number;
   writesRefused: number;
   writesUnknown: number;
@@ -82,6 +86,8 @@ export function noCounters(): Counters {
     snapshotsRequested: 0,
     databasesCompared: 0,
     elections: 0,
+    jointElections: 0,
+    outdatedElections: 0,
     writesAcked: 0,
     writesRefused: 0,
     writesUnknown: 0,

@@ -8,6 +8,7 @@
 import { type LogIndex, logIndex, type NodeId } from "../../src/base/ids.ts";
 import type { HardState, LogEntry, LogPort } from "../../src/node/ports.ts";
 import { assertRaft } from "../../src/raft/assert_raft.ts";
+import { configurationText, isJoint } from "../../src/raft/configuration.ts";
 import type { Message } from "../../src/raft/message.ts";
 import type { Raft } from "../../src/raft/raft.ts";
 import type { ConfState } from "../../src/raft/types.ts";
@@ -51,6 +52,9 @@ export class Judge {
   readonly #entries = new Map<number, Map<number, number>>();
   #maxTerm = 0;
   elections = 0;
+  /** Elections under a joint configuration, and under one that is not the newest applied anywhere. */
+  jointElections = 0;
+  outdatedElections = 0;
 
   /** Keeps the first violation. */
   fail(reason: string): void {
@@ -115,6 +119,7 @@ export class Judge {
     if (known === undefined) {
       this.#leaders.set(raft.term, { id, boot });
       this.elections += 1;
+      this.#countElection(raft.configuration);
       this.#inspectNewLeader(node);
     } else if (known.id !== id || known.boot !== boot) {
       this.fail(`two leaders in term ${raft.term}: nodes ${known.id} and ${id}`);
@@ -123,6 +128,14 @@ export class Judge {
     if (isNewest && node.isReady && node.appliedIndex < this.history.ackedIndexMax) {
       this.fail(`node ${id} calls itself ready and lacks acknowledged writes (rule E4)`);
     }
+  }
+
+  #countElection(configuration: ConfState): void {
+    const { newestConfiguration } = this.history;
+    if (isJoint(configuration)) this.jointElections += 1;
+    if (newestConfiguration === undefined) return;
+    const isNewest = configurationText(configuration) === configurationText(newestConfiguration);
+    if (!isNewest) this.outdatedElections += 1;
   }
 
   /** Leader completeness (Raft section 5.4.3). */

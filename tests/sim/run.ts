@@ -68,6 +68,8 @@ function run(options: SwarmOptions, settings: RunSettings): RunOutcome {
   const counters = noCounters();
   addCounters(counters, world.counters);
   counters.elections = judge.elections;
+  counters.jointElections = judge.jointElections;
+  counters.outdatedElections = judge.outdatedElections;
   counters.messages = world.network.delivered;
   counters.messagesLost = world.network.lost;
   counters.messagesDoubled = world.network.doubled;
