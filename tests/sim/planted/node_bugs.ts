@@ -69,8 +69,8 @@ export const NODE_BUGS: readonly PlantedBug[] = [
   }),
   bug("read_does_not_wait_for_apply", "a read runs once its index is applied (thesis 6.4)", {
     in: "src/node/node.ts",
-    find: "else if (index <= this.#loop.applyQueue.appliedIndex) wait.resolve();",
-    replace: "else if (index >= 0) wait.resolve();",
+    find: "if (index > this.appliedIndex) await this.#waits.until(index, deadlineMs);",
+    replace: "if (index < 0) await this.#waits.until(index, deadlineMs);",
   }),
   bug("ready_before_own_term", "a leader serves once an entry of its term is applied (rule E4)", {
     in: "src/node/node.ts",

@@ -219,11 +219,23 @@ export const READ_AND_MEMBER_BUGS: readonly PlantedBug[] = [
     find: "if (state.log.hasUnappliedChange()) {",
     replace: "if (state.log.hasUnappliedChange() && term < 0) {",
   }),
-  bug("two_changes_at_once", "one membership change at a time (section 6)", {
-    in: "src/raft/proposal.ts",
-    find: "if (pendingConfIndex > applied) {",
-    replace: "if (pendingConfIndex > applied && applied < 0) {",
-  }),
+  {
+    name: "two_changes_at_once",
+    breaks: "one membership change at a time (section 6)",
+    edits: [
+      {
+        path: "src/raft/proposal.ts",
+        find: "if (pendingConfIndex > applied) {",
+        replace: "if (pendingConfIndex > applied && applied < 0) {",
+      },
+      {
+        // The node holds changes back, too, for a reason of its own.
+        path: "src/node/change_gate.ts",
+        find: 'if (role === "leader" && log.applied < log.lastIndex) return;',
+        replace: 'if (role === "leader" && log.applied < -1) return;',
+      },
+    ],
+  },
   {
     name: "many_voters_without_joint",
     breaks: "old and new majorities overlap (section 6)",
