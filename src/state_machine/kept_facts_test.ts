@@ -136,6 +136,19 @@ Deno.test("EXPLAIN is not kept with the answer to a named write, as it depends o
   match(writer.run(["EXPLAIN SELECT 1"], { rows: true, retry }), /^\[\{"error":"cannot EXPLAIN/);
 });
 
+Deno.test("EXPLAIN is compiled each time, as one that is kept does not notice another schema (Q5)", () => {
+  using folder = new TemporaryFolder();
+  using writer = new TestWriter(folder.file("db.sqlite"));
+  // The plain one would read the name of a table from memory that was freed.
+  for (const kind of ["EXPLAIN QUERY PLAN", "EXPLAIN"]) {
+    writer.run(["CREATE TABLE t(a)"]);
+    const explain = `${kind} INSERT INTO t VALUES(1)`;
+    match(writer.run([explain], { rows: true }), /"columns"/);
+    const answer = writer.run(["DROP TABLE t", explain], { rows: true });
+    strictEqual(answer, '[{},{"error":"no such table: t"}]');
+  }
+});
+
 Deno.test("A kept statement that no longer compiles fails by that, whatever else is wrong with it (X2)", () => {
   const broken = "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO log VALUES(1); END";
   const before = ["CREATE TABLE t(a, b)", "CREATE TABLE log(a)", broken];

@@ -189,6 +189,19 @@ Deno.test("Reads may see facts about the node, and nothing that would stay behin
   ok(!test.isInTransaction);
 });
 
+Deno.test("QueryRunner keeps no EXPLAIN, which does not notice that its table is gone", () => {
+  using test = new ReadTest();
+  // The plain one would read the name of a table from memory that was freed.
+  for (const kind of ["EXPLAIN QUERY PLAN", "EXPLAIN"]) {
+    test.writer.run(["CREATE TABLE bar(a)"]);
+    test.sql("SELECT * FROM foo");
+    match(test.sql(`${kind} INSERT INTO bar VALUES(1)`), /"columns"/);
+    test.writer.run(["DROP TABLE bar"]);
+    test.sql("SELECT * FROM foo");
+    match(test.sql(`${kind} INSERT INTO bar VALUES(1)`), /no such table: bar/);
+  }
+});
+
 Deno.test("Tables of ours are hidden from reads (Q7, 19.5)", () => {
   using test = new ReadTest();
   strictEqual(

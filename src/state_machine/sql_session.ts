@@ -177,11 +177,12 @@ export class SqlSession {
     if (statement === undefined) return prepared;
     const facts = factsOf.get(statement) ??
       this.#learn(statement, isRestEmpty(sql, tail));
-    if (!facts.touchesSchema) return prepared;
-    this.schemaTouched = true;
+    if (facts.touchesSchema) this.schemaTouched = true;
+    else if (statement.explain === 0) return prepared;
     if (!prepared.isKept) return prepared;
     // Whether DROP ... IF EXISTS writes is known when it is compiled, and stale when it is run again:
-    // then the answer would depend on what is kept.
+    // then the answer would depend on what is kept. EXPLAIN does not notice either that the schema is
+    // another one by now, and shows the names of tables from memory that SQLite has freed.
     this.cache.release(sql);
     return { statement, tail, isKept: false };
   }
