@@ -12,6 +12,7 @@ import { runSeed } from "./sim/run.ts";
 import { withTraps } from "./sim/traps.ts";
 
 const SEEDS = 200;
+const DIVERGING_SEEDS = 40;
 const STATES = 30_000;
 const ROOT = new URL("../", import.meta.url);
 
@@ -23,6 +24,14 @@ async function assertSurvives(seed: number, options: { readonly isShort: boolean
 
 Deno.test("Simulated clusters keep their promises, and work again when healed", async () => {
   for (let seed = 1; seed <= SEEDS; seed++) await assertSurvives(seed, { isShort: true });
+});
+
+Deno.test("Simulated clusters find states that differ, contain and renew them (V1, V2)", async () => {
+  for (let seed = 1; seed <= DIVERGING_SEEDS; seed++) {
+    const { violation } = await runSeed(seed, { hasText: false, isShort: true, diverges: true });
+    const command = `deno task sim -- --seed ${seed} --diverge --short`;
+    strictEqual(violation, undefined, `${command}: ${violation}`);
+  }
 });
 
 Deno.test("Simulated clusters survive what once broke them", async () => {

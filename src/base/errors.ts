@@ -21,6 +21,7 @@ export type ErrorCode =
   | "key_reused" // The idempotency key belongs to another request; nothing happened.
   | "keys_full" // No idempotency key can be taken until older ones expire; nothing happened.
   | "session_refused" // A forwarded write came too late to be told from its repetition; nothing happened.
+  | "quarantined" // This node's state is known to differ from the others': it answers no reads (rule V2).
   | "index_not_reached" // This node had not applied the index that a read asked for in time.
   | "internal"; // A statement or a result that cannot be answered; see the message.
 

@@ -17,12 +17,15 @@ import { Membership } from "../node/membership.ts";
 import { Node } from "../node/node.ts";
 import { Peers } from "../node/peers.ts";
 import { TimeAlarm } from "../node/time_alarm.ts";
+import { ReplicaHealth } from "../node/replica_health.ts";
 import type { Clock } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
 import { productionConfig } from "../raft/config.ts";
 import type { OpenedData } from "./data_directory.ts";
 import { joinRequest } from "./joining.ts";
 import type { PeerPort } from "./peer_port.ts";
+import { Replicas } from "./replicas.ts";
+import type { Logger } from "../telemetry/logger.ts";
 
 const IDENTIFY = { kind: "identify" } as const;
 
@@ -42,6 +45,7 @@ export interface ClusterNodeOptions {
   readonly onRemoved: () => void;
   /** The time of the database is so many milliseconds ahead of the voters' clocks. */
   readonly onTimeAhead: (aheadMs: number) => void;
+  readonly logger: Logger;
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -53,6 +57,7 @@ export class ClusterNode {
   readonly leaderWatch: LeaderWatch;
   readonly forwarding: Forwarding;
   readonly view: ClusterView;
+  readonly replicas: Replicas;
   readonly database: Database;
   readonly port: PeerPort;
   /** How the cluster began, for those who join. */
@@ -66,7 +71,9 @@ export class ClusterNode {
     this.database = options.database;
     this.genesis = data.stateMachine.genesis;
     this.founders = decodeGenesis(this.genesis)?.members.members ?? [];
+    const health = new ReplicaHealth(data.health.mark);
     this.peers = new Peers({
+      health,
       carrier: port,
       stateMachine: data.stateMachine,
       log: data.log,
@@ -76,7 +83,7 @@ export class ClusterNode {
       },
       onFatal,
     });
-    this.node = makeNode(options, this.peers);
+    this.node = makeNode(options, { peers: this.peers, health });
     this.membership = new Membership({
       node: this.node,
       self: wishOf(port, config),
@@ -113,6 +120,7 @@ export class ClusterNode {
         await port.call(leader.raftAddress, request, { timeoutMs });
       },
     });
+    this.replicas = makeReplicas(options, { node: this.node, peers: this.peers, health });
     const alarm = new TimeAlarm({ node: this.node, warn: options.onTimeAhead });
     for (const observer of [this.membership, this.leaderWatch, this.peers, alarm]) {
       this.node.observe(observer);
@@ -127,7 +135,10 @@ export class ClusterNode {
   }
 }
 
-function makeNode(options: ClusterNodeOptions, peers: Peers): Node {
+function makeNode(
+  options: ClusterNodeOptions,
+  parts: { readonly peers: Peers; readonly health: ReplicaHealth },
+): Node {
   const { config, data, clock, entropy, onFatal } = options;
   return new Node({
     config: productionConfig(nodeId(data.log.identity.nodeId)),
@@ -136,7 +147,7 @@ function makeNode(options: ClusterNodeOptions, peers: Peers): Node {
     stateMachine: data.stateMachine,
     clock,
     entropy,
-    peers,
+    ...parts,
     policy: {
       entriesMin: config.raft.snapshotEntries,
       entriesSuffice: config.raft.areSnapshotEntriesGiven,
@@ -145,6 +156,24 @@ function makeNode(options: ClusterNodeOptions, peers: Peers): Node {
       trailingEntries: options.trailingEntries,
     },
     applyTimeoutMs: config.raft.applyTimeoutMs,
+    onFatal,
+  });
+}
+
+function makeReplicas(
+  options: ClusterNodeOptions,
+  parts: { readonly node: Node; readonly peers: Peers; readonly health: ReplicaHealth },
+): Replicas {
+  const { data, port, clock, logger, onFatal } = options;
+  return new Replicas({
+    ...parts,
+    port,
+    log: data.log,
+    stateMachine: data.stateMachine,
+    store: data.health,
+    clock,
+    logger: logger.forComponent("replicas"),
+    onDivergence: "serve",
     onFatal,
   });
 }

@@ -15,6 +15,7 @@ import { logIndex, type NodeId, nodeId, term } from "../base/ids.ts";
 import type { Genesis } from "../command/genesis.ts";
 import { INCARNATION_BYTES, type MemberRow } from "../command/member_table.ts";
 import { type LogOptions, SegmentedLog } from "../log/segmented_log.ts";
+import { HealthFile } from "../node/health_file.ts";
 import { assertOwnHistory, isOwnHistory } from "../node/recovery.ts";
 import type { Clock } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
@@ -58,6 +59,8 @@ export interface Birth {
 export interface OpenedData {
   readonly log: SegmentedLog;
   readonly stateMachine: StateMachine;
+  /** What is known of this state's health (rule V2). */
+  readonly health: HealthFile;
   readonly lock: DirectoryLock;
 }
 
@@ -104,7 +107,9 @@ async function openLocked(
   for (const finding of log.findings) {
     options.logger.warn("Log recovered after a crash", { finding: JSON.stringify(finding) });
   }
-  return { log, stateMachine: await openState({ ...options, writer }, log) };
+  const stateMachine = await openState({ ...options, writer }, log);
+  const health = await HealthFile.open({ fileSystem, directory: joinPath(path, "state") });
+  return { log, stateMachine, health };
 }
 
 /**

@@ -12,6 +12,12 @@ import { type NodeIdentity, NodeReport } from "../node/node_report.ts";
 import { nodeMetricsText } from "../node/node_metrics.ts";
 import type { Clock } from "../os/clock.ts";
 
+/** What is known of this node's state beside those of others (rules V1, V2). */
+export interface ReplicaReport {
+  facts(): FactTree;
+  metricsText(): string;
+}
+
 /** One per process; serves from the first moment, the node is attached when it is open. */
 export class DatabaseService implements DatabasePort {
   readonly database = new Database();
@@ -20,6 +26,7 @@ export class DatabaseService implements DatabasePort {
   readonly #clock: Clock;
   readonly #startedMs: number;
   #peers: (() => FactTree) | undefined;
+  #replicas: ReplicaReport | undefined;
 
   constructor(options: { readonly identity: NodeIdentity; readonly clock: Clock }) {
     this.#identity = options.identity;
@@ -36,6 +43,11 @@ export class DatabaseService implements DatabasePort {
   /** What `/status` shows of the connections to other nodes. */
   setPeers(peers: () => FactTree): void {
     this.#peers = peers;
+  }
+
+  /** What `/status` and `/metrics` show of the comparison with other nodes' states. */
+  setReplicas(replicas: ReplicaReport): void {
+    this.#replicas = replicas;
   }
 
   /** From now on requests are served. To be called before the node starts, while its writer is idle. */
@@ -82,6 +94,7 @@ export class DatabaseService implements DatabasePort {
         api_addr: api,
         https: String(apiUrl.startsWith("https:")),
         ...(this.#peers === undefined ? {} : { peers: this.#peers() }),
+        ...(this.#replicas === undefined ? {} : { replicas: this.#replicas.facts() }),
       },
       extensions: { dir: "", names: [] },
       mux: { addr: raftAddress, handlers: "0", timeout: "30s", tls: "disabled" },
@@ -138,6 +151,7 @@ export class DatabaseService implements DatabasePort {
 
   async metricsText(): Promise<string> {
     return await nodeMetricsText(this.database.opened, this.#report) +
+      (this.#replicas?.metricsText() ?? "") +
       processMetricsText(this.#startedMs);
   }
 

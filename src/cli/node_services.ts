@@ -178,6 +178,12 @@ export class NodeServices implements PeerServices {
       case "snapshot_now":
         await this.#require().node.snapshot(undefined);
         return { kind: "done" };
+      case "report_digest":
+        this.#require().replicas.hear(context.caller.nodeId, request);
+        return { kind: "done" };
+      case "send_state":
+        await this.#require().replicas.sendState(context.caller.nodeId, request.indexMin);
+        return { kind: "done" };
       case "forward":
         return await this.#forward(request, context);
       case "pledge":

@@ -209,6 +209,7 @@ export class NodeStart {
       onRemoved: () => this.#removal.resolve(),
       onTimeAhead: (aheadMs) =>
         logger.warn("The time of the database is ahead of the clocks", { aheadMs: `${aheadMs}` }),
+      logger,
       onFatal: crash,
     });
     const removed = this.#removal.promise.then(() => this.#onRemoved());
@@ -217,6 +218,7 @@ export class NodeStart {
     const { node, forwarding, view } = cluster;
     await service.attach({ node, stateMachine: data.stateMachine, forwarding, cluster: view });
     service.setPeers(() => port.peers().map(peerFacts));
+    service.setReplicas(cluster.replicas);
     if (cluster.hasPeers || config.cluster.join.length > 0) await port.open();
     else port.openOnKnock();
     node.start();

@@ -33,6 +33,7 @@ const OUTCOME: { readonly [code in ErrorCode]: Outcome } = {
   keys_full: { status: 429 },
   session_refused: { status: 503 },
   index_not_reached: { status: 408 },
+  quarantined: { status: 503 },
   internal: "envelope",
 };
 

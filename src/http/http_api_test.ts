@@ -356,6 +356,7 @@ Deno.test("each expected failure has its answer", async () => {
     keys_full: text(429),
     session_refused: text(503),
     index_not_reached: text(408),
+    quarantined: text(503),
     internal: envelope,
   };
   for (const [code, expected] of Object.entries(answers)) {

@@ -62,6 +62,9 @@ export class ApplyQueue {
   #inFlight = 0;
   #stopped = false;
   #isDraining = false;
+  #isHeld = false;
+  /** The state holds everything up to here, whatever `#applied` says. */
+  #skipTo = 0;
   #drained: (() => void)[] = [];
   #cutAtConfiguration = false;
   #retry: Timer | undefined;
@@ -102,9 +105,11 @@ export class ApplyQueue {
   /** Takes the engine's next item. */
   add(item: StorageApply): void {
     const expected = (this.#backlog.at(-1)?.index ?? this.#applied) + 1;
-    assert(item.entries[0]?.index === expected, "ApplyQueue.add: gap");
+    const first = item.entries[0]?.index;
+    assert(first === expected, "ApplyQueue.add: gap");
     this.#items.push(item);
     for (const entry of item.entries) this.#backlog.push(entry);
+    if (first <= this.#skipTo) this.#skip();
     this.#pump();
   }
 
@@ -142,6 +147,53 @@ export class ApplyQueue {
     this.#pump();
   }
 
+  /** From now on nothing is sent, until `release`; what is in flight ends. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** Goes on after `hold`. */
+  release(): void {
+    this.#isHeld = false;
+    this.#pump();
+  }
+
+  /**
+   * The state was replaced by one at `index`, which the log goes on behind (rule V2): entries up to there are
+   * in it, and count as applied when the engine hands them out, in order, without going to the state machine.
+   */
+  skipTo(index: LogIndex): void {
+    assert(this.#inFlight === 0, "ApplyQueue.skipTo: not drained");
+    assert(index > this.#applied, "ApplyQueue.skipTo: the state goes back");
+    this.#isDraining = false;
+    this.#sent = 0;
+    this.#search?.end();
+    this.#search = undefined;
+    this.#found = undefined;
+    this.#skipTo = index;
+    this.#skip();
+    this.#pump();
+  }
+
+  /** In parts that end behind a configuration change, as batches do (rule D2). */
+  #skip(): void {
+    for (let first = this.#backlog[0]; first !== undefined; first = this.#backlog[0]) {
+      if (first.index > this.#skipTo) return;
+      const change = this.#backlog.findIndex(({ kind }) => kind === "conf_change");
+      const count = Math.min(
+        this.#skipTo + 1 - first.index,
+        this.#backlog.length,
+        change < 0 ? Infinity : change + 1,
+      );
+      const skipped = this.#backlog.splice(0, count).map(toSkipped);
+      const appliedIndex = logIndex(first.index + count - 1);
+      this.#applied = appliedIndex;
+      const outcome = { appliedIndex, results: [], parked: undefined, diskFull: false };
+      this.#listener.onApplied(skipped, outcome);
+      this.#finishItems();
+    }
+  }
+
   /** No more batches are sent; those in flight still report. */
   stop(): void {
     this.#stopped = true;
@@ -155,7 +207,8 @@ export class ApplyQueue {
 
   #maySend(): boolean {
     if (
-      this.#stopped || this.#isDraining || this.#retry !== undefined || this.#search !== undefined
+      this.#stopped || this.#isDraining || this.#isHeld || this.#retry !== undefined ||
+      this.#search !== undefined
     ) return false;
     if (this.#cutAtConfiguration && this.#inFlight > 0) return false;
     const unsent = this.#backlog.length - this.#sent;
@@ -268,4 +321,9 @@ export class ApplyQueue {
     this.#search = undefined;
     this.#found = undefined;
   }
+}
+
+function toSkipped({ index, term, kind, payload }: Entry): ApplyEntry {
+  assert(payload !== undefined, "ApplyQueue: an entry without its payload");
+  return { index, term, kind, payload, format: undefined, configuration: undefined };
 }

@@ -283,3 +283,40 @@ Deno.test("ApplyQueue.stop() sends nothing more and leaves no timer", async () =
   await settle();
   deepStrictEqual([said, stateMachine.batches], [[], ["2-3"]]);
 });
+
+Deno.test("ApplyQueue.skipTo() counts as applied what a replaced state holds, and applies the rest (V2)", async () => {
+  const { queue, stateMachine, said, give } = setUp();
+  await give(3);
+  await settle();
+  queue.hold();
+  await give(6, { 5: "conf_change" });
+  await give(8);
+  await settle();
+  deepStrictEqual(indexesOf(stateMachine), [2, 3], "held");
+  said.splice(0);
+  await queue.drain();
+  stateMachine.applied = { ...stateMachine.applied, index: logIndex(10) };
+  queue.skipTo(logIndex(10));
+  deepStrictEqual(said, ["applied 5", "item 5", "applied 8", "item 6", "item 8"]);
+  queue.release();
+  await give(9);
+  await give(12);
+  await settle();
+  deepStrictEqual(indexesOf(stateMachine), [2, 3, 11, 12]);
+  deepStrictEqual(said.slice(5), [
+    "applied 9",
+    "item 9",
+    "applied 10",
+    "item 10",
+    "applied 12",
+    "item 12",
+  ]);
+  strictEqual(queue.appliedIndex, 12);
+});
+
+Deno.test("ApplyQueue.skipTo() takes no state that is behind", async () => {
+  const { queue, give } = setUp();
+  await give(3);
+  await settle();
+  throws(() => queue.skipTo(logIndex(3)), /the state goes back/);
+});

@@ -37,6 +37,7 @@ export class Compaction {
   readonly #policy: CompactionPolicy;
   readonly #saveMarker: (marker: LogPort["marker"]) => Promise<boolean>;
   readonly #heldIndex: () => LogIndex | undefined;
+  readonly #isTrusted: () => boolean;
   readonly #onFatal: (error: unknown) => void;
   #timer: Timer | undefined;
   #running: Promise<boolean> | undefined;
@@ -57,9 +58,12 @@ export class Compaction {
     readonly saveMarker: (marker: LogPort["marker"]) => Promise<boolean>;
     /** Entries behind it must stay; undefined when nobody needs them. */
     readonly heldIndex?: () => LogIndex | undefined;
+    /** False while the state is not one to keep (rule V2): then the log stays as it is. */
+    readonly isTrusted?: () => boolean;
     readonly onFatal: (error: unknown) => void;
   }) {
     this.#heldIndex = options.heldIndex ?? (() => undefined);
+    this.#isTrusted = options.isTrusted ?? (() => true);
     this.#log = options.log;
     this.#stateMachine = options.stateMachine;
     this.#clock = options.clock;
@@ -126,9 +130,10 @@ export class Compaction {
   }
 
   async #snapshot(trailingEntries: number): Promise<boolean> {
+    if (!this.#isTrusted()) return false;
     if (this.#stateMachine.applied.index <= this.#log.marker.index) return false;
     const marker = await this.#stateMachine.snapshot();
-    if (!(await this.#saveMarker(marker))) return false;
+    if (!this.#isTrusted() || !(await this.#saveMarker(marker))) return false;
     const heldIndex = this.#heldIndex() ?? marker.index;
     await this.#log.purge(
       logIndex(Math.max(0, Math.min(marker.index - trailingEntries, heldIndex))),

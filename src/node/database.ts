@@ -25,6 +25,9 @@ import type { WriteOutcome } from "./proposals.ts";
 /** How often a read is begun anew because the leader has changed. */
 const LEADER_ATTEMPTS_MAX = 4;
 
+const QUARANTINED =
+  "Cannot read here: the data of this node differs from that of the others and is being renewed";
+
 const ENCODER = new TextEncoder();
 const UTF8 = new TextDecoder();
 
@@ -170,7 +173,9 @@ export class Database {
     options: { readonly unified: boolean },
   ): Promise<{ readonly outcome: QueryOutcome; readonly raftIndex: LogIndex | 0 }> {
     const { node, stateMachine } = this.require();
+    this.#assertTrusted();
     const { raftIndex, isOwnWord } = await this.#waitForLevel(request);
+    this.#assertTrusted();
     if (!isOwnWord) return { outcome: await stateMachine.query(request, options), raftIndex };
     const outcome = await stateMachine.query(copyOf(request), options);
     if (outcome.kind === "write" || node.isFollowed) return { outcome, raftIndex };
@@ -244,7 +249,16 @@ export class Database {
    * weak ones on other nodes: that costs half of what the leader's own answer does, and misses no more.
    */
   #isForLeader(request: QueryRequest): boolean {
-    return this.#levelOf(request) === "strong";
+    const level = this.#levelOf(request);
+    return level === "strong" || (level !== "none" && this.require().node.isQuarantined);
+  }
+
+  /** Rule V2. At a leader it is over once another leads, and whoever asked looks for that one. */
+  #assertTrusted(): void {
+    const { node } = this.require();
+    if (!node.isQuarantined) return;
+    if (node.isLeader) throw new OperatingError("not_leader", "leader not found");
+    throw new OperatingError("quarantined", QUARANTINED);
   }
 
   #levelOf({ level }: QueryRequest): Exclude<QueryRequest["level"], "auto"> {

@@ -1,7 +1,8 @@
-import { deepStrictEqual, match, rejects, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { logIndex } from "../base/ids.ts";
 import type { QueryRequest } from "../command/request.ts";
 import { Database } from "./database.ts";
+import type { Forwarding } from "./forwarding.ts";
 import type { Node } from "./node.ts";
 import type { QueryOutcome, StateMachinePort } from "./ports.ts";
 import { writePayload } from "./testing.ts";
@@ -97,3 +98,45 @@ Deno.test("Database.carryOut() proposes nothing that this build cannot read: it 
   match(results, /^\[\{"code":"bad_request".*\},\{"results":"\[1\]","index":9\}\]$/);
   deepStrictEqual(proposed, [known]);
 });
+
+/** A node in quarantine, whose state must not be asked. */
+function quarantined(options: { readonly isLeader: boolean }): Database {
+  const node = {
+    ...options,
+    isQuarantined: true,
+    leaderId: 1,
+    automaticLevel: "weak",
+    assertFresh: () => undefined,
+    untilLeader: () => Promise.resolve(0),
+  } as unknown as Node;
+  const forwarding = {
+    read: ({ kind }: { readonly kind: string }) =>
+      Promise.resolve({ results: `${kind} of the leader`, raftIndex: 0 }),
+  } as unknown as Forwarding;
+  const stateMachine = {
+    query: (_: QueryRequest, { unified }: { readonly unified: boolean }) => {
+      // What the statements are is found out here; what they answer is not shown.
+      ok(unified, "the state was read");
+      return Promise.resolve({ kind: "answer", results: "[]", index: logIndex(7) });
+    },
+  } as unknown as StateMachinePort;
+  const database = new Database();
+  database.attach({ node, stateMachine, forwarding });
+  return database;
+}
+
+for (const level of ["none", "weak", "linearizable", "strong", "auto"] as const) {
+  Deno.test(`Database in quarantine answers no read of level ${level} by itself (V2)`, async () => {
+    const follower = quarantined({ isLeader: false });
+    const leader = quarantined({ isLeader: true });
+    for (const way of ["query", "request"] as const) {
+      const request = { ...WEAK, level };
+      if (level === "none") {
+        await rejects(follower[way](request), { code: "quarantined" });
+      } else {
+        strictEqual((await follower[way](request)).results, `${way} of the leader`);
+      }
+      await rejects(leader[way](request), { code: "not_leader" });
+    }
+  });
+}

@@ -62,6 +62,7 @@ import type {
 } from "./ports.ts";
 import { type Proposal, Proposals } from "./proposals.ts";
 import { QuorumClock } from "./quorum_clock.ts";
+import { type ReplicaListener, tellOfReplicas } from "./replica_entries.ts";
 
 /** Rule E1. */
 export const TICK_MS = 50;
@@ -89,7 +90,7 @@ export interface EventLoopOptions {
 }
 
 /** What the loop tells the node. */
-export interface EventLoopListener {
+export interface EventLoopListener extends ReplicaListener {
   /** Entries up to `index` are applied and visible to new reads. */
   onApplied(index: LogIndex): void;
   /** A read may run once `index` is applied; undefined: it was given up, ask again. */
@@ -254,6 +255,7 @@ export class EventLoop {
 
   /** Stands for election now, if this node may; asks first whether it would win. */
   campaign(): void {
+    if (this.#raft.state.isReluctant) return;
     this.#raft.campaign();
     this.#scheduleTurn();
   }
@@ -450,6 +452,7 @@ export class EventLoop {
       this.#members = membersOf(this.#stateMachine.applied);
       this.#listener.onMembersChanged?.();
       this.#view.skipTo(marker.index);
+      this.#listener.onStateReplaced?.(marker.index);
       this.applyQueue.resumeAt(marker.index);
       this.#listener.onApplied(marker.index);
     });
@@ -508,6 +511,7 @@ export class EventLoop {
     for (const [place, entry] of entries.entries()) {
       if (entry.index > outcome.appliedIndex) break;
       if (entry.kind === "conf_change") this.#changeConfiguration(entry);
+      tellOfReplicas(this.#listener, entry);
       const result = outcome.results[place];
       if (result !== undefined) this.proposals.settle(entry.index, result);
     }

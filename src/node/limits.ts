@@ -69,6 +69,29 @@ export const EXPORT_IDLE_MS_MAX = 15_000;
 /** Before a copy is tried again that found no room. Milliseconds. */
 export const EXPORT_RETRY_MS = 1_000;
 
+/** How often the members' states are compared, and how long members are waited for (rule V1). Milliseconds. */
+export const COMPARE_INTERVAL_MS = 20_000;
+export const COMPARE_WAIT_MS = 15_000;
+
+/** So many times as long as a comparison takes passes before the next. */
+export const COMPARE_DURATION_FACTOR = 10;
+
+/** After so long a leader does not wait for its own digest any more. Milliseconds. */
+export const COMPARE_OWN_MS_MAX = 600_000;
+
+/** How often a report that does not reach the leader is sent, and how far apart. Milliseconds. */
+export const REPORT_ATTEMPTS_MAX = 5;
+export const REPORT_RETRY_MS = 500;
+
+/** How long a call about the state of a replica may take. Milliseconds. */
+export const REPLICA_CALL_MS_MAX = 5_000;
+
+/** Between two steps of a node in quarantine: asking for a state, handing over. Milliseconds. */
+export const QUARANTINE_STEP_MS = 500;
+
+/** A node in quarantine without a leader goes on applying after so long: it may be needed to lead (rule D2). */
+export const QUARANTINE_LEADERLESS_MS = 2_400;
+
 /** How long a request is passed on and waited for, unless its client says otherwise. Milliseconds. */
 export const FORWARD_TIMEOUT_MS_DEFAULT = 30_000;
 

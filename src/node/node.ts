@@ -19,6 +19,8 @@ import { EventLoop } from "./event_loop.ts";
 import type { LogPort, PeersPort, StateMachinePort } from "./ports.ts";
 import type { WriteOutcome } from "./proposals.ts";
 import { ReadConfirmations } from "./read_confirmations.ts";
+import type { ReplicaListener } from "./replica_entries.ts";
+import type { ReplicaHealth } from "./replica_health.ts";
 import { StuckEntry } from "./stuck_entry.ts";
 import { AppliedWaits } from "./waits.ts";
 
@@ -47,6 +49,8 @@ export interface NodeOptions {
   /** Undefined for a node on its own. */
   readonly peers: PeersPort | undefined;
   readonly policy: CompactionPolicy;
+  /** Whether this node's state is right (rule V2); it is where nobody watches that. */
+  readonly health?: ReplicaHealth | undefined;
   /** How long a write may wait for its turn in the log before it is refused. */
   readonly applyTimeoutMs: number;
   /** The node cannot go on: log, close what can be closed, exit. */
@@ -54,7 +58,7 @@ export interface NodeOptions {
 }
 
 /** Whoever wants to know what happens here; called within a turn of the loop, so it must not wait. */
-export interface NodeObserver {
+export interface NodeObserver extends ReplicaListener {
   onTick?(nowMs: number): void;
   /** Another leader, or none, or another part in the term. */
   onRoleChanged?(): void;
@@ -94,6 +98,12 @@ export class Node {
         onReadOverload: (context) => this.#confirmations.refuse(context, tooManyReads()),
         onRoleChanged: () => this.#onRoleChanged(),
         onMembersChanged: () => this.#onMembersChanged(),
+        onReplicaCommand: (index, command) => {
+          for (const observer of this.#observers) observer.onReplicaCommand?.(index, command);
+        },
+        onStateReplaced: (index) => {
+          for (const observer of this.#observers) observer.onStateReplaced?.(index);
+        },
         onVerdictMissing: (parked) => this.#onVerdictMissing(parked),
         onTick: (nowMs) => this.#onTick(nowMs),
         onFatal,
@@ -114,6 +124,7 @@ export class Node {
       policy,
       saveMarker: (marker) => this.#saveMarker(marker),
       heldIndex: () => options.peers?.heldIndex,
+      isTrusted: () => !this.isQuarantined,
       onFatal,
     });
   }
@@ -151,6 +162,16 @@ export class Node {
   /** Whether a leader is known and an entry of its own term is applied here (rule E4). */
   get isReady(): boolean {
     return this.#ready;
+  }
+
+  /** Whether this node's state is known to be wrong: it is read by nobody (rule V2). */
+  get isQuarantined(): boolean {
+    return this.#options.health?.isQuarantined === true;
+  }
+
+  /** The node's health has changed, and what it is ready for. */
+  healthChanged(): void {
+    this.#checkReady();
   }
 
   /** This member's number. */
@@ -214,7 +235,7 @@ export class Node {
    * when it is not possible, `outcome_unknown`.
    */
   async changeMembers(change: ConfChange): Promise<LogIndex> {
-    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    if (!this.isLeader) throw notLeader();
     const deadlines = this.#deadlines(MEMBER_CHANGE_WAIT_MS_MAX);
     const { index } = await new Promise<WriteOutcome>((resolve, reject) => {
       this.#loop.proposeChange(change, {
@@ -269,7 +290,7 @@ export class Node {
 
   /** @throws {OperatingError} when a write would be refused anyway; call it before spending work on one. */
   assertWritable(): void {
-    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    if (!this.isLeader) throw notLeader();
     const { appendQueue, applyQueue } = this.#loop;
     // Before nothing is left: an entry in the log that finds no room holds up all behind it, a DELETE too.
     const hasRoom = this.#options.stateMachine.hasRoom !== false;
@@ -280,6 +301,8 @@ export class Node {
 
   /** Proposes an encoded command. @throws {OperatingError} refused, or `outcome_unknown`. */
   write(payload: Uint8Array, format: ResultFormat): Promise<WriteOutcome> {
+    // It is about to hand over: whoever leads next knows what comes of it.
+    if (this.isQuarantined) return Promise.reject(notLeader());
     return this.#propose({ payload, format });
   }
 
@@ -299,7 +322,7 @@ export class Node {
 
   /** Resolves when a read begun now may run here: linearizable, by ReadIndex (Raft thesis 6.4). */
   confirmRead(timeoutMs: number): Promise<void> {
-    if (this.leaderId === NOBODY) throw new OperatingError("not_leader", "leader not found");
+    if (this.leaderId === NOBODY) throw notLeader();
     return this.#confirmations.confirm(timeoutMs);
   }
 
@@ -328,7 +351,7 @@ export class Node {
    * @throws {OperatingError} `not_leader`.
    */
   mayReadWeakly(): boolean {
-    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    if (!this.isLeader) throw notLeader();
     return this.#ready && this.isFollowed;
   }
 
@@ -388,7 +411,7 @@ export class Node {
   }
 
   async #proposeBarrier(): Promise<LogIndex> {
-    if (!this.isLeader) throw new OperatingError("not_leader", "leader not found");
+    if (!this.isLeader) throw notLeader();
     const payload = encodeCommand({ kind: "barrier" });
     const deadlines = this.#deadlines(BARRIER_WAIT_MS_MAX);
     const { index } = await new Promise<WriteOutcome>((resolve, reject) => {
@@ -448,7 +471,8 @@ export class Node {
 
   #checkReady(): void {
     const { appliedIndex } = this.#loop.applyQueue;
-    this.#ready = this.leaderId !== NOBODY && this.#loop.isOfOwnTerm(appliedIndex);
+    this.#ready = this.leaderId !== NOBODY && this.#loop.isOfOwnTerm(appliedIndex) &&
+      !this.isQuarantined;
     if (!this.#ready) return;
     for (const resolve of this.#onReady.splice(0)) resolve();
     for (const waiter of this.#leaderWaiters) waiter();
@@ -508,4 +532,8 @@ export class Node {
 
 function tooManyReads(): OperatingError {
   return new OperatingError("overloaded", "Cannot confirm read: too many reads wait for it");
+}
+
+function notLeader(): OperatingError {
+  return new OperatingError("not_leader", "leader not found");
 }

@@ -36,6 +36,30 @@ export async function nodeMetricsText(
   ].join("");
 }
 
+/** What is known of this node's state beside those of others (rules V1, V2). */
+export function replicaMetricsText(
+  facts: {
+    readonly alarmCount: number;
+    readonly comparedIndex: number;
+    readonly divergedCount: number;
+    readonly isQuarantined: boolean;
+    readonly isUndecided: boolean;
+  },
+): string {
+  const { isQuarantined, isUndecided } = facts;
+  return [
+    counter("dust_replica_alarms_total", facts.alarmCount, "Alarms about states that differ"),
+    gauge("dust_replica_compared_index", facts.comparedIndex, "Index of the last comparison"),
+    gauge("dust_replica_diverged", facts.divergedCount, "Members whose state differs"),
+    gauge("dust_replica_quarantined", isQuarantined ? 1 : 0, "Whether this node's state is wrong"),
+    gauge(
+      "dust_replica_undecided",
+      isUndecided ? 1 : 0,
+      "Whether nobody knows whose state is right",
+    ),
+  ].join("");
+}
+
 function gauge(name: string, value: number, help: string): string {
   return metric({ name, value, help, type: "gauge" });
 }

@@ -8,7 +8,7 @@
 import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
-import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
+import { type LogIndex, logIndex, type NodeId, type Term } from "../base/ids.ts";
 import type { Clock } from "../os/clock.ts";
 import { decodeConfiguration } from "../raft/configuration.ts";
 import type { Message, SnapshotMessage } from "../raft/message.ts";
@@ -21,6 +21,7 @@ import {
   RECEIVED_SNAPSHOTS_MAX,
   SLOW_WRITES_LOG_BYTES,
 } from "./limits.ts";
+import { ReplicaHealth } from "./replica_health.ts";
 import type { LogMarker, LogPort, PeersPort, StateExport, StateMachinePort } from "./ports.ts";
 
 /** What carries messages and files; the transport behind an adapter. */
@@ -45,6 +46,7 @@ export class Peers implements PeersPort {
   readonly #stateMachine: StateMachinePort;
   readonly #log: LogPort;
   readonly #clock: Clock;
+  readonly #health: ReplicaHealth;
   readonly #onFatal: (error: unknown) => void;
   readonly #onSnapshotLost: (to: NodeId) => void;
   #held: Held | undefined;
@@ -60,6 +62,8 @@ export class Peers implements PeersPort {
     readonly stateMachine: StateMachinePort;
     readonly log: LogPort;
     readonly clock: Clock;
+    /** Whether the state may be sent at all (rule V2); it may where nobody watches that. */
+    readonly health?: ReplicaHealth | undefined;
     /** The engine is to decide anew about a snapshot that it wanted to send. */
     readonly onSnapshotLost: (to: NodeId) => void;
     readonly onFatal: (error: unknown) => void;
@@ -68,6 +72,7 @@ export class Peers implements PeersPort {
     this.#stateMachine = options.stateMachine;
     this.#log = options.log;
     this.#clock = options.clock;
+    this.#health = options.health ?? new ReplicaHealth();
     this.#onSnapshotLost = options.onSnapshotLost;
     this.#onFatal = options.onFatal;
   }
@@ -95,6 +100,7 @@ export class Peers implements PeersPort {
   }
 
   snapshotToSend(indexMin: LogIndex): SnapshotMetadata | undefined {
+    if (!this.#health.maySendState) return undefined;
     const held = this.#held;
     if (held !== undefined && this.#canFollow(held, indexMin)) {
       held.usedMs = this.#clock.monotonicMs();
@@ -117,6 +123,7 @@ export class Peers implements PeersPort {
 
   /** Entries behind this index are wanted by who is getting a copy; undefined when nobody is. */
   get heldIndex(): LogIndex | undefined {
+    if (this.#health.isLogKept && this.#log.sizeBytes <= HELD_LOG_BYTES_MAX) return logIndex(0);
     const sizeBytesMax = this.#hasMissed ? HELD_LOG_BYTES_AFTER_MISS_MAX : HELD_LOG_BYTES_MAX;
     if (this.#held === undefined || this.#log.sizeBytes > sizeBytesMax) return undefined;
     return this.#held.metadata.index;
@@ -155,16 +162,56 @@ export class Peers implements PeersPort {
     }
   }
 
+  /**
+   * Sends this node's state at or past `indexMin` to a member whose own is wrong (rule V2), beside the engine, which
+   * ignores what is in its log already. @returns false while the copy is being made: ask again.
+   * @throws {OperatingError} `conflict` when this state is not to be sent.
+   */
+  maybeSendState(
+    { from, to, term, indexMin }: {
+      readonly from: NodeId;
+      readonly to: NodeId;
+      readonly term: Term;
+      readonly indexMin: LogIndex;
+    },
+  ): boolean {
+    if (!this.#health.maySendState) {
+      throw new OperatingError("conflict", "Cannot send this state: it may be wrong itself");
+    }
+    const snapshot = this.snapshotToSend(indexMin);
+    const held = this.#held;
+    if (snapshot === undefined || held === undefined) return false;
+    // Another transfer would end the one that is under way.
+    if (held.receivers.has(to)) return true;
+    held.receivers.add(to);
+    this.#carrier.sendSnapshot({ kind: "snapshot", from, to, term, snapshot }, held.file);
+    return true;
+  }
+
+  /** The newest state past `index` that arrived whole and is not staged. */
+  receivedState(index: LogIndex): LogIndex | undefined {
+    const newer = [...this.#received.keys()].filter((each) => each > index);
+    return newer.sort((left, right) => right - left)[0];
+  }
+
+  /** Stages what `receivedState` named; undefined when it is gone by now. */
+  async stageReceived(index: LogIndex): Promise<LogMarker | undefined> {
+    return this.#received.has(index) ? await this.#stage(index) : undefined;
+  }
+
   async stage(snapshot: SnapshotMetadata): Promise<LogMarker> {
-    const path = this.#received.get(snapshot.index);
+    const staged = await this.#stage(snapshot.index);
+    assert(staged.term === snapshot.term, "Peers.stage: the content is of another term");
+    return staged;
+  }
+
+  async #stage(wanted: LogIndex): Promise<LogMarker> {
+    const path = this.#received.get(wanted);
     assert(path !== undefined, "Peers.stage: no content");
     assert(this.#stateMachine.stageFile !== undefined, "Peers.stage: not possible");
-    this.#received.delete(snapshot.index);
+    this.#received.delete(wanted);
     const staged = await this.#stateMachine.stageFile(path);
-    assert(
-      staged.index === snapshot.index && staged.term === snapshot.term,
-      "Peers.stage: the content is of another entry than the message",
-    );
+    assert(staged.index === wanted, "Peers.stage: the content is of another entry");
     const { index, term, entryChain, configuration, generation } = staged;
     return { index, term, entryChain, configuration, generation };
   }

@@ -2,7 +2,7 @@
  * Copies of the state for members that the log does not reach (rule N3): one for all who need it, kept with
  * the log behind it for as long as it is needed, and no longer.
  */
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
 import { OperatingError } from "../base/errors.ts";
 import { logIndex, nodeId, term } from "../base/ids.ts";
 import { FakeClock } from "../os/fake_clock.ts";
@@ -10,6 +10,7 @@ import { votersOnly } from "../raft/configuration.ts";
 import type { SnapshotMessage } from "../raft/message.ts";
 import { EXPORT_IDLE_MS_MAX, EXPORT_RETRY_MS, HELD_LOG_BYTES_MAX } from "./limits.ts";
 import { Peers } from "./peers.ts";
+import { ReplicaHealth } from "./replica_health.ts";
 import type { StateExport, StateMachinePort } from "./ports.ts";
 import { ALONE, MemoryLog, settle } from "./testing.ts";
 
@@ -24,6 +25,7 @@ interface Made {
   readonly calls: string[];
   readonly lost: number[];
   readonly disk: { isFull: boolean; index: number; applied: number };
+  readonly health: ReplicaHealth;
 }
 
 function make(): Made {
@@ -32,6 +34,7 @@ function make(): Made {
   const calls: string[] = [];
   const lost: number[] = [];
   const disk = { isFull: false, index: 10, applied: 0 };
+  const health = new ReplicaHealth();
   const stateMachine: Partial<StateMachinePort> = {
     get applied() {
       const chain = { entryChain: "", configuration: ALONE };
@@ -63,12 +66,13 @@ function make(): Made {
     stateMachine: stateMachine as StateMachinePort,
     log,
     clock,
+    health,
     onSnapshotLost: (to) => void lost.push(to),
     onFatal: (error) => {
       throw error;
     },
   });
-  return { peers, log, clock, calls, lost, disk };
+  return { peers, log, clock, calls, lost, disk, health };
 }
 
 function snapshot(to: typeof SECOND, index: number): SnapshotMessage {
@@ -183,4 +187,45 @@ Deno.test("Peers keeps a snapshot that waits to be staged when a newer one arriv
   disk.applied = 60;
   peers.onTick(clock.monotonicMs());
   deepStrictEqual(calls.slice(3), ["drop 50", "drop 60"], "nor what came too late");
+});
+
+Deno.test("Peers.maybeSendState() sends a state past what is asked for, once at a time (V2)", async () => {
+  const { peers, calls } = make();
+  const wish = { from: nodeId(1), to: SECOND, term: term(1), indexMin: FIRST };
+  ok(!peers.maybeSendState(wish), "while it is made");
+  await settle();
+  ok(peers.maybeSendState(wish));
+  ok(peers.maybeSendState(wish));
+  deepStrictEqual(calls, ["make copy-10", "send copy-10 to 2"]);
+  peers.endSnapshot(SECOND);
+  peers.maybeSendState(wish);
+  deepStrictEqual(calls.slice(2), ["send copy-10 to 2"]);
+});
+
+Deno.test("Peers sends nothing of a state that may be wrong, a copy of before neither (V2)", async () => {
+  const { peers, calls, health, log } = make();
+  peers.snapshotToSend(FIRST);
+  await settle();
+  const wish = { from: nodeId(1), to: SECOND, term: term(1), indexMin: FIRST };
+  health.setMark({ cleanIndex: 0, quarantine: { index: 1, verdictIndex: 2 } });
+  strictEqual(peers.snapshotToSend(FIRST), undefined);
+  throws(() => peers.maybeSendState(wish), { code: "conflict" });
+  health.setMark({ cleanIndex: 3, quarantine: undefined });
+  health.judged({ kind: "undecided", reported: [] }, votersOnly([nodeId(1)]));
+  strictEqual(peers.snapshotToSend(FIRST), undefined);
+  throws(() => peers.maybeSendState(wish), { code: "conflict" });
+  deepStrictEqual(calls, ["make copy-10"]);
+  strictEqual(peers.heldIndex, 0, "a third is to replay, not to copy (V1)");
+  log.sizeBytes = HELD_LOG_BYTES_MAX + 1;
+  strictEqual(peers.heldIndex, undefined);
+});
+
+Deno.test("Peers names the newest state that arrived past an index, until it is staged (V2)", async () => {
+  const { peers } = make();
+  for (const index of [20, 30]) peers.onReceived(logIndex(index), String(index));
+  strictEqual(peers.receivedState(logIndex(29)), 30);
+  strictEqual(peers.receivedState(logIndex(30)), undefined);
+  strictEqual((await peers.stageReceived(logIndex(30)))?.index, 30);
+  strictEqual(await peers.stageReceived(logIndex(30)), undefined);
+  strictEqual(peers.receivedState(logIndex(10)), 20);
 });

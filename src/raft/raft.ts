@@ -135,6 +135,11 @@ export class Raft {
     campaign(this.#state, "election");
   }
 
+  /** Whether this node should leave it to others to lead, as long as one of them can (rule V2). */
+  setReluctant(options: { readonly isReluctant: boolean }): void {
+    this.#state.isReluctant = options.isReluctant;
+  }
+
   /** Proposes entries as one batch: all or none. The index is that of the first. */
   propose(entries: readonly ProposedEntry[]): ProposeOutcome {
     assert(entries.length > 0, "Raft.propose: no entries");

@@ -57,6 +57,8 @@ export class RaftState {
   uncommittedBytes = 0;
   /** The configuration that belongs to the applied state; a pending snapshot's is ahead of it. */
   appliedConfiguration: ConfState;
+  /** Whether this node would rather not lead: it waits longer than others before it campaigns (rule V2). */
+  isReluctant = false;
   /** Whether this follower asked for a snapshot that has not come yet. */
   wantsSnapshot = false;
   /** With batched appends: some `Progress.appendDue` is set. */

@@ -9,6 +9,9 @@ import { releaseHeldBack } from "./snapshot.ts";
 import type { RaftState } from "./state.ts";
 import { NOBODY } from "./types.ts";
 
+/** Who would rather not lead leaves so many election timeouts to the others (rule V2). */
+const RELUCTANT_TIMEOUTS = 3;
+
 /** One tick has passed. */
 export function tick(state: RaftState): void {
   if (state.role === "leader") tickLeader(state);
@@ -18,7 +21,8 @@ export function tick(state: RaftState): void {
 function tickElection(state: RaftState): void {
   state.electionElapsed++;
   state.reads.tick(state.config.electionTicks);
-  if (state.electionElapsed < ticksToCampaign(state) || !isPromotable(state)) return;
+  const patience = state.isReluctant ? RELUCTANT_TIMEOUTS : 1;
+  if (state.electionElapsed < patience * ticksToCampaign(state) || !isPromotable(state)) return;
   state.electionElapsed = 0;
   campaign(state, "election");
 }

@@ -32,6 +32,16 @@ Deno.test("tick() of a follower campaigns after the drawn timeout, and not while
   strictEqual(node.raft.role, "candidate");
 });
 
+Deno.test("tick() of a node that would rather not lead leaves three timeouts to the others (V2)", () => {
+  const config = { electionTicks: 10, electionTicksMax: 10 };
+  const node = new TestNode({ id: 1, voters: [1, 2, 3], config });
+  node.raft.setReluctant({ isReluctant: true });
+  node.tick(29);
+  strictEqual(node.raft.role, "follower");
+  node.tick(1);
+  strictEqual(node.raft.role, "candidate");
+});
+
 Deno.test("tick() with check-quorum: a leader without a quorum steps down within two checks", () => {
   const config = {
     checkQuorum: true,

@@ -111,6 +111,13 @@ const REQUESTS: {
     credentials: optional(text),
   }),
   snapshot_now: object({ kind: oneOf("snapshot_now"), credentials: optional(text) }),
+  report_digest: object({
+    kind: oneOf("report_digest"),
+    index: count,
+    resultChain: text,
+    content: text,
+  }),
+  send_state: object({ kind: oneOf("send_state"), indexMin: count }),
   // The body comes by itself.
   forward: object({
     kind: oneOf("forward"),
@@ -144,6 +151,8 @@ const ANSWERS: { readonly [Kind in PeerRequest["kind"]]: Reader<PeerAnswers[Kind
   form: done,
   transfer_leader: done,
   snapshot_now: done,
+  report_digest: done,
+  send_state: done,
   // The results come by themselves.
   forward: object<ForwardAnswer>({
     kind: oneOf("forward"),
@@ -187,6 +196,8 @@ const KINDS = [
   "form",
   "transfer_leader",
   "snapshot_now",
+  "report_digest",
+  "send_state",
   "forward",
 ] as const satisfies readonly PeerRequest["kind"][];
 
@@ -226,6 +237,7 @@ const CODES: Readonly<Record<ErrorCode, true>> = {
   keys_full: true,
   session_refused: true,
   index_not_reached: true,
+  quarantined: true,
   internal: true,
 };
 

@@ -123,6 +123,23 @@ export interface SnapshotNowRequest {
   readonly credentials: string | undefined;
 }
 
+/** A member tells the leader what its state comes to behind the entry `compare` at `index` (rule V1). */
+export interface ReportDigestRequest {
+  readonly kind: "report_digest";
+  readonly index: number;
+  readonly resultChain: string;
+  readonly content: string;
+}
+
+/**
+ * A member whose state is wrong wants the leader's, of entry `indexMin` or later (rule V2). It comes as a snapshot;
+ * `not_ready` while it is being made.
+ */
+export interface SendStateRequest {
+  readonly kind: "send_state";
+  readonly indexMin: number;
+}
+
 /** It is done; there is nothing more to say. */
 export interface DoneAnswer {
   readonly kind: "done";
@@ -173,6 +190,8 @@ export type PeerRequest =
   | FormRequest
   | TransferLeaderRequest
   | SnapshotNowRequest
+  | ReportDigestRequest
+  | SendStateRequest
   | ForwardRequest;
 
 /** What each request is answered with. */
@@ -185,6 +204,8 @@ export interface PeerAnswers {
   readonly form: DoneAnswer;
   readonly transfer_leader: DoneAnswer;
   readonly snapshot_now: DoneAnswer;
+  readonly report_digest: DoneAnswer;
+  readonly send_state: DoneAnswer;
   readonly forward: ForwardAnswer;
 }
 

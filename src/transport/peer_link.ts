@@ -62,6 +62,7 @@ export class PeerLink {
   #isClosed = false;
   #roundTripMs: number | undefined;
   #version: string | undefined;
+  #featureLevel: number | undefined;
   readonly #calls: LaneCalls;
   #receivedPackets = 0;
   #receivedBytes = 0;
@@ -102,6 +103,7 @@ export class PeerLink {
       bulk: this.#lanes.bulk.status,
       roundTripMs: this.#roundTripMs,
       version: this.#version,
+      featureLevel: this.#featureLevel,
       sentMessages: { ...this.#sent },
       receivedMessages: { ...this.#received },
       sentBytes: this.#lanes.control.status.sentBytes + this.#lanes.bulk.status.sentBytes,
@@ -254,6 +256,7 @@ export class PeerLink {
     const { services } = this.#options;
     this.#evidence.cancel();
     this.#version = from.version;
+    this.#featureLevel = from.featureLevel;
     const before = this.#bootNonce;
     this.#bootNonce = nonce;
     if (before !== undefined && before !== nonce && this.#goneNonce !== before) {

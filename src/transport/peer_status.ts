@@ -28,6 +28,8 @@ export interface PeerStatus {
   readonly roundTripMs: number | undefined;
   /** The peer's build, as it said; undefined before the first handshake. */
   readonly version: string | undefined;
+  /** The format that its build writes (rule F1), as it said; undefined before the first handshake. */
+  readonly featureLevel: number | undefined;
   readonly sentMessages: Readonly<Partial<Record<Outgoing["kind"], number>>>;
   readonly receivedMessages: Readonly<Partial<Record<Outgoing["kind"], number>>>;
   readonly sentBytes: number;

@@ -15,6 +15,8 @@ export interface CampaignOptions {
   readonly traceLines: number;
   /** See `RunSettings`. */
   readonly isShort: boolean;
+  /** See `RunSettings`. */
+  readonly diverges: boolean;
   /** Runs every seed twice and compares. */
   readonly isTwice: boolean;
   /** Prints traces of seeds that are fine, too. */
@@ -35,11 +37,11 @@ interface Sum {
 
 /** Runs a campaign. @returns how many seeds failed. */
 export async function campaign(options: CampaignOptions): Promise<number> {
-  const { first, count, isShort, print } = options;
+  const { first, count, isShort, diverges, print } = options;
   const sum: Sum = { counters: noCounters(), done: 0, failures: 0, simulatedMs: 0, events: 0 };
   const startMs = performance.now();
   for (let seed = first; seed < first + count && sum.failures < options.failuresMax; seed++) {
-    const outcome = await runSeed(seed, { hasText: options.isTraced, isShort });
+    const outcome = await runSeed(seed, { hasText: options.isTraced, isShort, diverges });
     if (options.isTraced) print(outcome.lines.join("\n") + "\n");
     addCounters(sum.counters, outcome.counters);
     sum.simulatedMs += outcome.simulatedMs;
@@ -68,8 +70,8 @@ function sumText(sum: Sum, elapsedMs: number): string {
 
 async function isUnrepeatable(outcome: RunOutcome, options: CampaignOptions): Promise<boolean> {
   if (!options.isTwice) return false;
-  const { isShort } = options;
-  const again = await runSeed(outcome.seed, { hasText: false, isShort });
+  const { isShort, diverges } = options;
+  const again = await runSeed(outcome.seed, { hasText: false, isShort, diverges });
   if (again.hash === outcome.hash && again.events === outcome.events) return false;
   options.print(`Seed ${outcome.seed} is not repeatable: ${outcome.hash}, then ${again.hash}\n`);
   return true;
@@ -77,8 +79,8 @@ async function isUnrepeatable(outcome: RunOutcome, options: CampaignOptions): Pr
 
 async function report(outcome: RunOutcome, options: CampaignOptions): Promise<void> {
   const { seed, violation } = outcome;
-  const { isShort } = options;
-  const again = await runSeed(seed, { hasText: true, isShort });
+  const { isShort, diverges } = options;
+  const again = await runSeed(seed, { hasText: true, isShort, diverges });
   const lines = again.lines.slice(-options.traceLines);
   options.print(`\n${lines.join("\n")}\n`);
   options.print(`Seed ${seed} failed: ${violation ?? "not repeatable"}\n`);
@@ -86,7 +88,9 @@ async function report(outcome: RunOutcome, options: CampaignOptions): Promise<vo
   options.print(`  commit ${commit()}, trace hash ${outcome.hash}`);
   options.print(again.hash === outcome.hash ? "\n" : `, but ${again.hash} the second time\n`);
   options.print(
-    `  repeat: deno task sim -- --seed ${seed} --trace${isShort ? " --short" : ""}\n\n`,
+    `  repeat: deno task sim -- --seed ${seed} --trace${diverges ? " --diverge" : ""}${
+      isShort ? " --short" : ""
+    }\n\n`,
   );
 }
 

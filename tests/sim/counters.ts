@@ -35,6 +35,12 @@ export interface Counters {
   snapshotsInstalled: number;
   snapshotsRequested: number;
   databasesCompared: number;
+  divergences: number;
+  alarms: number;
+  undecided: number;
+  quarantines: number;
+  renewals: number;
+  statesSent: number;
   elections: number;
   /** Of these, won under a joint configuration: it was entered and not left. */
   jointElections: number;
@@ -85,6 +91,12 @@ export function noCounters(): Counters {
     snapshotsInstalled: 0,
     snapshotsRequested: 0,
     databasesCompared: 0,
+    divergences: 0,
+    alarms: 0,
+    undecided: 0,
+    quarantines: 0,
+    renewals: 0,
+    statesSent: 0,
     elections: 0,
     jointElections: 0,
     outdatedElections: 0,

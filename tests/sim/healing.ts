@@ -40,10 +40,12 @@ export function heal(world: World, clients: Clients, advance: Advance): void {
   if (judge.violation !== undefined) return;
   calm(world, undefined);
   world.trace.note("healed_all", 0);
-  if (!converges(world, clients, advance)) {
+  // Where nobody knows which state is right, none is copied, and whoever needs a copy stays behind.
+  if (!converges(world, clients, advance) && isTold(world)) {
     judge.fail(`the healed cluster does not come to one state: ${describe(world)}`);
   }
   compareDatabases(world);
+  compareTaints(world);
 }
 
 /** A majority that must do without the others; undefined for everybody, while changes are under way. */
@@ -123,9 +125,36 @@ function converges(world: World, clients: Clients, advance: Advance): boolean {
   while (world.timeline.nowMs < endMs) {
     if (!commits(world, clients, advance)) return false;
     if (!advance(world.timeline.nowMs + 500)) return true;
-    if (isConverged(world)) return true;
+    if (isConverged(world) && areTaintsGone(world)) return true;
   }
   return false;
+}
+
+/** Whether states never diverged, or one is held by a majority of all voters, so that the others can be told from it. */
+function isTold(world: World): boolean {
+  if (!world.hasDiverged) return true;
+  const { voters } = world.configuration;
+  const taints = new Map<number, number>();
+  for (const id of voters) {
+    const state = world.machines.get(id)?.process?.stateMachine?.state;
+    if (isGone(world, id) || state === undefined || state.index === 0) continue;
+    taints.set(state.taint, (taints.get(state.taint) ?? 0) + 1);
+  }
+  return [...taints.values()].some((count) => count * 2 > voters.length);
+}
+
+/** Rule V2: everybody has come to the state of the majority, and serves. */
+function areTaintsGone(world: World): boolean {
+  if (!isTold(world)) return true;
+  const members = allMembers(world.configuration).filter((id) => !isGone(world, id));
+  const taints = members.map((id) => world.machines.get(id)?.process?.stateMachine?.state.taint);
+  return new Set(taints).size === 1 &&
+    members.every((id) => world.machines.get(id)?.isQuarantined === false);
+}
+
+function compareTaints(world: World): void {
+  if (world.judge.violation !== undefined || areTaintsGone(world)) return;
+  world.judge.fail(`states differ and are not renewed: ${describe(world)}`);
 }
 
 /** All members that are not lost have applied the same, which is everything committed. */
@@ -161,6 +190,8 @@ function describe(world: World): string {
       machine.isLost ? "lost" : "",
       machine.isRetired ? "retired" : "",
       machine.isSuspect ? "suspect" : "",
+      machine.isQuarantined ? "quarantined" : "",
+      `taint ${machine.process?.stateMachine?.state.taint}`,
     ].join(" ");
     if (raft === undefined) return `${machine.id}: down ${flags}`;
     const { log } = raft.state;

@@ -20,6 +20,8 @@ import { joinPath } from "../../src/os/file_system.ts";
 export const LOG_DIRECTORY = "/data/log";
 /** One file per generation. */
 export const STATE_DIRECTORY = "/data/state";
+/** What a node knows of its own state's health. */
+export const HEALTH_DIRECTORY = "/data/health";
 
 /** Bytes of a disk that is not made smaller. */
 export const DISK_BYTES = 1_000_000_000;
@@ -44,6 +46,8 @@ export interface Machine {
   isRolledBack: boolean;
   /** Stopped for good, unless it turns out to be a member. */
   isRetired: boolean;
+  /** Its state is known to be wrong (rule V2). */
+  isQuarantined: boolean;
   /** An old copy of its disk. */
   copy: SimFileSystem | undefined;
   /** Power fails at the disk operation with this number. */
@@ -70,6 +74,7 @@ export function genesisState(configuration: ConfState | undefined): ModelState {
     ),
     digest: isBlank ? 0 : 1,
     values: new Map(),
+    taint: 0,
   };
 }
 

@@ -2,7 +2,7 @@
  * `deno task sim -- --seeds N [--seed S]`: runs the seeds S to S + N - 1 (S is 1 unless told), prints what
  * was done and survived, and ends with status 1 when something was violated. A failed seed is run again
  * with its trace. `--trace` prints the trace of a single seed in any case, `--twice` runs all seeds twice,
- * `--short` leaves out all but the first storm of each run, as the regular tests do;
+ * `--diverge` lets states become other ones, `--short` leaves out all but the first storm of each run, as the regular tests do;
  * `--every N` prints the sum after every N seeds, `--failures N` goes on until N seeds have failed.
  */
 import { campaign } from "./campaign.ts";
@@ -28,6 +28,7 @@ async function main(args: readonly string[]): Promise<number> {
     failuresMax: numberAfter(args, "--failures", 1),
     traceLines: args.includes("--trace") ? Infinity : numberAfter(args, "--lines", 60),
     isShort: args.includes("--short"),
+    diverges: args.includes("--diverge"),
     isTwice: args.includes("--twice"),
     isTraced: args.includes("--trace"),
     every: numberAfter(args, "--every", Number.MAX_SAFE_INTEGER),

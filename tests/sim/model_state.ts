@@ -27,6 +27,8 @@ export interface ModelState {
   readonly configuration: Uint8Array;
   readonly digest: number;
   readonly values: ReadonlyMap<number, Register>;
+  /** What has happened to it that no entry says: 0 for nothing. It goes where the state goes. */
+  readonly taint: number;
 }
 
 /** How much work a command is: `heavy` ones may pass the soft limit, `endless` ones the hard one too. */
@@ -101,7 +103,7 @@ export function applyEntry(
     values = next;
   }
   const configuration = entry.configuration ?? state.configuration;
-  return { index, term, chain, configuration, digest: digest >>> 0, values };
+  return { index, term, chain, configuration, digest: digest >>> 0, values, taint: state.taint };
 }
 
 const HEAD_BYTES = 48;
@@ -120,6 +122,7 @@ export function encodeState(state: ModelState): Uint8Array {
   view.setUint32(32, state.digest);
   view.setUint32(36, configuration.length);
   view.setUint32(40, values.size);
+  view.setUint32(44, state.taint);
   bytes.set(configuration, HEAD_BYTES);
   let at = HEAD_BYTES + configuration.length;
   for (const [key, { id, index }] of values) {
@@ -156,8 +159,15 @@ export function decodeState(
     digest: view.getUint32(32),
     configuration: bytes.slice(at + HEAD_BYTES, at + configurationEnd),
     values,
+    taint: view.getUint32(44),
   };
   return { state, sizeBytes };
+}
+
+/** Whether an entry says that a digest is to be taken behind it (rule V1). */
+export function isCompareEntry({ kind, payload }: Pick<LogEntry, "kind" | "payload">): boolean {
+  return kind === "normal" && payload.length >= HEADER_BYTES &&
+    payload[OFFSET.kind] === KIND.compare;
 }
 
 /** As the ports want it. */

@@ -12,6 +12,7 @@ import type {
   ApplyEntry,
   ApplyOutcome,
   SnapshotOutcome,
+  StateDigest,
   StateMachineStats,
 } from "../../src/node/ports.ts";
 import { type File, joinPath } from "../../src/os/file_system.ts";
@@ -21,6 +22,7 @@ import {
   decodeModelCommand,
   decodeState,
   encodeState,
+  isCompareEntry,
   type ModelState,
   type Weight,
 } from "./model_state.ts";
@@ -40,6 +42,8 @@ export class ModelStateMachine implements SimStateMachine {
   #parkedWeight: Weight = "light";
   /** The last batch stopped short: for a verdict, or for room. */
   #hasStopped = false;
+  /** Behind entries that want one, until somebody asks. */
+  readonly #digests = new Map<LogIndex, StateDigest>();
 
   constructor(options: {
     readonly host: StateHost;
@@ -103,6 +107,20 @@ export class ModelStateMachine implements SimStateMachine {
     // Nothing of it is outside of the simulation.
   }
 
+  /** The state becomes another one, as by a bad disk or a bug. Durable with the next batch. */
+  taint(taint: number): void {
+    this.#state = { ...this.#state, taint };
+    if (this.#host.mode === "ram") this.#host.keepInMemory(this.#state);
+  }
+
+  async comparison(index: LogIndex): Promise<StateDigest | undefined> {
+    const digest = this.#digests.get(index);
+    this.#digests.clear();
+    const takesMs = this.#host.chance.within(1, 300);
+    await new Promise<void>((resolve) => this.#host.later(takesMs, resolve));
+    return digest;
+  }
+
   get applied(): AppliedState {
     return appliedOf(this.#state);
   }
@@ -152,11 +170,17 @@ export class ModelStateMachine implements SimStateMachine {
     }
     for (const step of steps) {
       this.#host.onApplied(step.entry, step.state);
+      if (isCompareEntry(step.entry)) this.#takeDigest(step.state);
       results.push(resultOf(step.entry));
     }
     this.#state = state;
     if (this.#host.mode === "ram") this.#host.keepInMemory(state);
     return outcome({ parked });
+  }
+
+  #takeDigest({ index, digest, taint }: ModelState): void {
+    const content = `${digest}/${taint}`;
+    this.#digests.set(index, { index, resultChain: String(digest), content });
   }
 
   /**

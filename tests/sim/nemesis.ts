@@ -7,6 +7,7 @@ import { runInBackground } from "../../src/base/background.ts";
 import { OperatingError } from "../../src/base/errors.ts";
 import type { Node } from "../../src/node/node.ts";
 import type { Chance } from "./chance.ts";
+import { ModelStateMachine } from "./model_state_machine.ts";
 import { DurableFacts } from "./durable_facts.ts";
 import { DISK_BYTES, filesIn, LOG_DIRECTORY, type Machine, STATE_DIRECTORY } from "./machine.ts";
 import type { FaultRates } from "./swarm_options.ts";
@@ -20,12 +21,14 @@ export class Nemesis {
   readonly #world: World;
   readonly #chance: Chance;
   readonly #splits: Chance;
+  readonly #taints: Chance;
   #isOver = false;
 
   constructor(world: World) {
     this.#world = world;
     this.#chance = world.stream("nemesis");
     this.#splits = world.stream("splits");
+    this.#taints = world.stream("taints");
   }
 
   /** Starts every kind of fault that the run has. */
@@ -33,6 +36,7 @@ export class Nemesis {
     for (const [kind, fault] of Object.entries(this.#faults())) {
       this.#repeat(this.#world.options.faults[kind as keyof FaultRates], fault);
     }
+    this.#repeat(this.#world.options.divergenceMs, () => this.#taint(), this.#taints);
     this.#world.onSwap = (newcomers) => this.#splitSoon(newcomers);
     this.#world.onChangeAsked = () => this.#darkenSoon();
     if (this.#world.options.tellsDeath) this.#world.onDeath = (machine) => this.#tellDeath(machine);
@@ -46,13 +50,36 @@ export class Nemesis {
     this.#world.onChangeAsked = () => undefined;
   }
 
-  #repeat(meanMs: number, fault: () => void): void {
+  #repeat(meanMs: number, fault: () => void, chance = this.#chance): void {
     if (meanMs === 0) return;
-    this.#world.timeline.after(this.#chance.waitMs(meanMs), () => {
+    this.#world.timeline.after(chance.waitMs(meanMs), () => {
       if (this.#isOver) return;
       if (!this.#world.isLull) fault();
-      this.#repeat(meanMs, fault);
+      this.#repeat(meanMs, fault, chance);
     });
+  }
+
+  /** A state becomes another one: of fewer than half of the voters at a time, or nobody knows what is right. */
+  #taint(): void {
+    const { machines, configuration } = this.#world;
+    const victim = this.#taints.pick(this.#world.running());
+    const machine = victim?.process?.stateMachine;
+    if (victim === undefined || !(machine instanceof ModelStateMachine)) return;
+    const isTainted = (id: NodeId): boolean => {
+      const other = machines.get(id);
+      if (other === undefined || other === victim) return true;
+      const state = other.process?.stateMachine?.state ?? other.ram;
+      return state === undefined || state.taint !== 0 || other.isQuarantined;
+    };
+    const sets = [configuration.voters, configuration.votersOutgoing];
+    const mayNot = sets.some((set) =>
+      set.length > 2 && set.filter(isTainted).length * 2 >= set.length
+    );
+    if (mayNot) return;
+    machine.taint(1 + this.#taints.below(2 ** 31));
+    this.#world.hasDiverged = true;
+    this.#world.count("divergences");
+    this.#world.trace.note("tainted", victim.id, [machine.state.taint]);
   }
 
   #faults(): Partial<Record<keyof FaultRates, () => void>> {

@@ -8,7 +8,7 @@ import { addCounters, type Counters, noCounters } from "./counters.ts";
 import { heal } from "./healing.ts";
 import { Nemesis } from "./nemesis.ts";
 import { Operator } from "./operator.ts";
-import { type SwarmOptions, swarmOptions } from "./swarm_options.ts";
+import { type SwarmOptions, swarmOptions, withDivergence } from "./swarm_options.ts";
 import { onEmptyStack, withTraps } from "./traps.ts";
 import { World } from "./world.ts";
 
@@ -18,6 +18,8 @@ export interface RunSettings {
   readonly hasText: boolean;
   /** Only the first storm, and the calm behind it: for tests that have little time. */
   readonly isShort: boolean;
+  /** States diverge (rule V1). */
+  readonly diverges?: boolean;
 }
 
 /** What came of a run. */
@@ -40,7 +42,8 @@ export function runSeed(
   seed: number,
   settings: RunSettings,
 ): Promise<RunOutcome> {
-  const options = swarmOptions(seed);
+  const usual = swarmOptions(seed);
+  const options = settings.diverges === true ? withDivergence(usual) : usual;
   if (options.isSqlite) testLibrary();
   return onEmptyStack(() => withTraps(() => run(options, settings)));
 }

@@ -2,12 +2,13 @@
  * The node's peers port in the simulation: messages go to the network, a snapshot to be sent is the state
  * of a moment in memory, one that was received becomes a generation of the model.
  */
-import type { LogIndex, NodeId } from "../../src/base/ids.ts";
+import { type LogIndex, logIndex, type NodeId, type Term } from "../../src/base/ids.ts";
 import type { LogMarker, PeersPort } from "../../src/node/ports.ts";
 import { decodeConfiguration, encodeConfiguration } from "../../src/raft/configuration.ts";
 import type { Message } from "../../src/raft/message.ts";
 import type { SnapshotMetadata } from "../../src/raft/types.ts";
 import { assert } from "../../src/base/assert.ts";
+import { OperatingError } from "../../src/base/errors.ts";
 import type { ModelState } from "./model_state.ts";
 import type { Parcel } from "./sim_network.ts";
 import type { SimStateMachine } from "./state_host.ts";
@@ -21,6 +22,10 @@ export interface PeersHost {
   later(delayMs: number, work: () => void): void;
   send(parcel: Parcel): void;
   onInstalled(state: ModelState): void;
+  /** Whether the state may be sent at all (rule V2). */
+  maySend(): boolean;
+  /** Whether nothing of the log may go. */
+  keepsLog(): boolean;
 }
 
 interface Prepared {
@@ -52,12 +57,44 @@ export class SimPeers implements PeersPort {
     this.#host.send({ message, content });
   }
 
+  get heldIndex(): LogIndex | undefined {
+    return this.#host.keepsLog() ? logIndex(0) : undefined;
+  }
+
   snapshotToSend(indexMin: LogIndex): SnapshotMetadata | undefined {
+    if (!this.#host.maySend()) return undefined;
     if (this.#prepared !== undefined && this.#prepared.metadata.index >= indexMin) {
       return this.#prepared.metadata;
     }
     this.#prepare();
     return undefined;
+  }
+
+  /** As production's (node/peers.ts). */
+  maybeSendState(
+    { from, to, term, indexMin }: {
+      readonly from: NodeId;
+      readonly to: NodeId;
+      readonly term: Term;
+      readonly indexMin: LogIndex;
+    },
+  ): boolean {
+    if (!this.#host.maySend()) throw new OperatingError("conflict", "may be wrong itself");
+    const snapshot = this.snapshotToSend(indexMin);
+    if (snapshot === undefined) return false;
+    this.send({ kind: "snapshot", from, to, term, snapshot });
+    return true;
+  }
+
+  receivedState(index: LogIndex): LogIndex | undefined {
+    return [...this.#received.keys()].filter((each) => each > index).sort((a, b) => b - a)[0];
+  }
+
+  async stageReceived(index: LogIndex): Promise<LogMarker | undefined> {
+    const content = this.#received.get(index);
+    if (content === undefined) return undefined;
+    this.#received.delete(index);
+    return await this.#host.stateMachine.stageContent(content);
   }
 
   #prepare(): void {

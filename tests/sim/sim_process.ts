@@ -13,7 +13,10 @@ import { productionConfig } from "../../src/raft/config.ts";
 import type { Message } from "../../src/raft/message.ts";
 import type { Chance } from "./chance.ts";
 import { Judge, type Witness } from "./judge.ts";
-import { LOG_DIRECTORY, type Machine, STATE_DIRECTORY } from "./machine.ts";
+import { HealthFile } from "../../src/node/health_file.ts";
+import { ReplicaHealth } from "../../src/node/replica_health.ts";
+import { SimReplicas } from "./sim_replicas.ts";
+import { HEALTH_DIRECTORY, LOG_DIRECTORY, type Machine, STATE_DIRECTORY } from "./machine.ts";
 import { appliedOf, type ModelState } from "./model_state.ts";
 import { ModelStateMachine } from "./model_state_machine.ts";
 import { type Plan, SimClock } from "./sim_clock.ts";
@@ -57,6 +60,9 @@ export class SimProcess {
   stateMachine: SimStateMachine | undefined;
   peers: SimPeers | undefined;
   log: SegmentedLog | undefined;
+  replicas: SimReplicas | undefined;
+  #health: ReplicaHealth | undefined;
+  #watchedLog: WatchedLog | undefined;
 
   constructor(options: { readonly world: World; readonly machine: Machine }) {
     const { world, machine } = options;
@@ -129,6 +135,11 @@ export class SimProcess {
     runInBackground(this.#open(), (error) => this.#onFatal(error));
   }
 
+  /** The machine is known by what its last process knew. */
+  noteHealth(): void {
+    if (this.#health !== undefined) this.machine.isQuarantined = this.#health.isQuarantined;
+  }
+
   /** What the judge looks at; undefined while the process starts. */
   get witness(): Witness | undefined {
     const { node, machine } = this;
@@ -164,7 +175,11 @@ export class SimProcess {
     judge.history.loaded(stateMachine.state, machine.id);
     this.log = log;
     this.peers = new SimPeers(this.#peersHost(stateMachine));
-    this.node = this.#makeNode(log, stateMachine, this.peers);
+    const store = await this.#openHealth();
+    const health = store === undefined ? undefined : new ReplicaHealth(store.mark);
+    this.#health = health;
+    this.node = this.#makeNode({ log, stateMachine, peers: this.peers, health });
+    if (store !== undefined && health !== undefined) this.#watchState(store, health);
     this.node.start();
     this.#world.onStarted(this);
   }
@@ -176,13 +191,48 @@ export class SimProcess {
       : ModelStateMachine.open(host, generation, kept);
   }
 
-  #makeNode(log: SegmentedLog, stateMachine: SimStateMachine, peers: SimPeers): Node {
+  /** In runs in which states diverge. */
+  async #openHealth(): Promise<HealthFile | undefined> {
+    if (this.#world.options.divergenceMs === 0) return undefined;
+    const { disk } = this.machine;
+    await disk.makeDirectory(HEALTH_DIRECTORY);
+    return await HealthFile.open({ fileSystem: disk, directory: HEALTH_DIRECTORY });
+  }
+
+  #watchState(store: HealthFile, health: ReplicaHealth): void {
+    const { node, peers, stateMachine } = this;
+    const watchedLog = this.#watchedLog;
+    assert(node !== undefined && peers !== undefined, "SimProcess: no node");
+    assert(stateMachine !== undefined && watchedLog !== undefined, "SimProcess: no state");
+    this.replicas = new SimReplicas({
+      world: this.#world,
+      process: this,
+      node,
+      peers,
+      // The marker of a renewal is as durable a fact as any other.
+      log: watchedLog,
+      stateMachine,
+      health,
+      store,
+      onFatal: (error) => this.#onFatal(error),
+    });
+  }
+
+  #makeNode(parts: {
+    readonly log: SegmentedLog;
+    readonly stateMachine: SimStateMachine;
+    readonly peers: SimPeers;
+    readonly health: ReplicaHealth | undefined;
+  }): Node {
+    const { log, stateMachine, peers, health } = parts;
     const { judge } = this;
     const { options } = this.#world;
     const { facts, id } = this.machine;
+    this.#watchedLog = new WatchedLog({ log, facts, judge });
     return new Node({
       config: { ...productionConfig(id), ...options.raft },
-      log: new WatchedLog({ log, facts, judge }),
+      log: this.#watchedLog,
+      health,
       hardState: log.hardState,
       stateMachine,
       clock: this.clock,
@@ -236,6 +286,8 @@ export class SimProcess {
         this.plan(delayMs, work);
       },
       send: (parcel) => this.#send(parcel),
+      maySend: () => this.#health?.maySendState !== false,
+      keepsLog: () => this.#health?.isLogKept === true,
       onInstalled: (state) => {
         this.#world.count("snapshotsInstalled");
         this.#world.trace.note("installed", this.machine.id, [state.index, state.digest]);
@@ -247,6 +299,9 @@ export class SimProcess {
   #send(parcel: Parcel): void {
     const { witness } = this;
     if (!this.isAlive || witness === undefined) return;
+    if (parcel.content !== undefined && this.#health?.isQuarantined === true) {
+      this.judge.fail(`node ${this.machine.id} spreads a state that is known to be wrong`);
+    }
     this.judge.sent(witness, parcel.message);
     this.#world.send(parcel);
   }

@@ -86,6 +86,7 @@ export class SqliteStateMachine implements SimStateMachine {
       term: term(record.appliedTerm),
       chain: record.entryChain,
       configuration,
+      taint: 0,
       digest: (high ^ low) >>> 0,
       values: NO_VALUES,
     };

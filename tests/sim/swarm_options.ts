@@ -75,6 +75,8 @@ export interface SwarmOptions {
   readonly restartMs: readonly [min: number, max: number];
   /** Whether peers tell each other of dead processes (rule E2). */
   readonly tellsDeath: boolean;
+  /** Mean milliseconds between two states that become other ones (rule V1); 0 for never. */
+  readonly divergenceMs: number;
   readonly faults: FaultRates;
 }
 
@@ -122,8 +124,16 @@ export function swarmOptions(seed: number): SwarmOptions {
     bootCrash: chance.pick([0, 0, 0.01, 0.05]) ?? 0,
     restartMs: chance.pick([[50, 500], [100, 3000], [1000, 15_000]] as const) ?? [100, 3000],
     tellsDeath: chance.happens(0.6),
+    divergenceMs: 0,
     faults: faultRates(chance),
   };
+}
+
+/** The same, with states that diverge: for the model, which has a way to. */
+export function withDivergence(options: SwarmOptions): SwarmOptions {
+  const chance = stream(options.seed, "divergence");
+  const divergenceMs = chance.pick([2_000, 6_000, 20_000]) ?? 6_000;
+  return { ...options, isSqlite: false, divergenceMs };
 }
 
 /** Small limits, so that every limit is met; sometimes production's. */

@@ -38,6 +38,8 @@ export class World implements Disposable {
   readonly counters: Counters = noCounters();
   /** From now on disks are fast and nothing goes wrong. */
   isCalm = false;
+  /** A state has become another one, somewhere. */
+  hasDiverged = false;
   /** The next write wants a verdict. */
   isHeavyNext = false;
   /** Told whenever a process ends (rule E2). */
@@ -138,6 +140,7 @@ export class World implements Disposable {
       isLost: false,
       isRolledBack: false,
       isRetired: false,
+      isQuarantined: false,
       copy: undefined,
       crashAtOperation: undefined,
       ioErrorsUntilMs: 0,
@@ -182,6 +185,7 @@ export class World implements Disposable {
       this.#bury(process);
       return;
     }
+    process.noteHealth();
     const { witness } = process;
     if (witness !== undefined) process.judge.inspect(witness);
   }

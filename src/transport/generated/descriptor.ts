@@ -1,8 +1,8 @@
 // Written by scripts/proto.ts. DO NOT EDIT.
 // SHA-256 of what it was made of and of what was made with it.
 export const DIGESTS: Readonly<Record<string, string>> = {
-  "proto/dust.proto": "30b6ba621b383566c923647aa5a21821488672a1225860ce39117177c0912386",
-  "src/transport/generated/dust.ts": "44abe0a09f27d45df0361a42c06acc02ca09546b751af5ebf5ceddf99b12acb1",
+  "proto/dust.proto": "f79136015fe8ea6016d858b986dde373ee9fb7f0a7953d241e1a61f7cc9048ef",
+  "src/transport/generated/dust.ts": "9925a554afe1c25b85d71e6caee3c56b16728465327d90381b56d4daf274d7cc",
   "proto/health.proto": "0576b64705c27417e3dbb9645087c750b409b024c3e92aac348880d9fd984252",
   "src/transport/generated/health.ts": "55e96e578c22433d99baaf2da43ad3c77679d911fdb5c8c447bb5ce261aa3ddb",
   "proto/reflection.proto": "ff94d3e1552af778eea0bd7829f6e3a40e6363ee61ab8d564e5e768015a2470c",

@@ -231,7 +231,10 @@ export interface Part {
 }
 
 export interface Head {
-  /** `identify`, `join`, `remove`, `pledge`, `abort_pledge`, `form`, `transfer_leader`, `snapshot_now`, `forward`. */
+  /**
+   * `identify`, `join`, `remove`, `pledge`, `abort_pledge`, `form`, `transfer_leader`, `snapshot_now`, `report_digest`,
+   * `send_state`, `forward`.
+   */
   kind: string;
   /** The fields of the request or answer as JSON; byte strings in it are hexadecimal. */
   document: string;
