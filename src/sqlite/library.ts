@@ -21,6 +21,8 @@ const FN = "function";
 const SYMBOLS = {
   memcpy_out: { name: "memcpy", parameters: [BUF, PTR, I32], result: "void" },
   memcpy_in: { name: "memcpy", parameters: [PTR, BUF, I32], result: "void" },
+  dust_digest_end: { parameters: [BUF], result: "void", optional: true },
+  dust_digest_rows: { parameters: [PTR, BUF, I32], result: I32, optional: true },
   dust_sqlite_recipe: { parameters: [], result: PTR, optional: true },
 
   sqlite3_backup_finish: { parameters: [PTR], result: I32 },

@@ -1,5 +1,5 @@
 /**
- * What the pinned libsqlite3 is made of: its source, our compile options, our patches.
+ * What the pinned libsqlite3 is made of: its source, our compile options, our patches, our digest.
  * `scripts/sqlite.ts` compiles it; the loader compares what it finds with `recipeHash`.
  *
  * Everything here changes what a statement computes, so everything here is in the hash. A patch that
@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { FatalError } from "../base/errors.ts";
+import { DIGEST_SOURCE } from "./digest_source.ts";
 
 /** Where the amalgamation comes from. The npm package is only the carrier: none of its code runs. */
 export const SOURCE = {
@@ -194,14 +195,15 @@ export const PATCHES: readonly Patch[] = [
   },
 ];
 
-/** Identifies source, options and patches, 16 hex digits. Neither compiler nor processor is in it. */
+/** Identifies source, options, patches and what comes behind, 16 hex digits. Neither compiler nor processor is in it. */
 export function recipeHash(): string {
-  const recipe = JSON.stringify([SOURCE, COMPILER_OPTIONS, [...SQLITE_OPTIONS].sort(), PATCHES]);
+  const options = [...SQLITE_OPTIONS].sort();
+  const recipe = JSON.stringify([SOURCE, COMPILER_OPTIONS, options, PATCHES, DIGEST_SOURCE]);
   return createHash("sha256").update(recipe).digest("hex").slice(0, 16);
 }
 
 /**
- * The patched amalgamation, with a function at its end that returns `recipeHash()`.
+ * The patched amalgamation, with our digest at its end and a function that returns `recipeHash()`.
  * @throws {FatalError} when a patch's site is missing or ambiguous.
  */
 export function patchSource(source: string): string {
@@ -215,7 +217,8 @@ export function patchSource(source: string): string {
     }
     text = text.slice(0, at) + patch.after + text.slice(at + patch.before.length);
   }
-  return text + `\nconst char *dust_sqlite_recipe(void){ return "${recipeHash()}"; }\n`;
+  return text + DIGEST_SOURCE +
+    `\nconst char *dust_sqlite_recipe(void){ return "${recipeHash()}"; }\n`;
 }
 
 /** File name of the library on this system. */

@@ -168,6 +168,21 @@ export class Statement implements Disposable {
     return code;
   }
 
+  /**
+   * Steps on, and takes the rows into a digest's state, for `RowDigest`, until some `sizeBytes` were taken in.
+   * @returns whether there may be more. @throws as `step`.
+   */
+  digestRows(state: Uint8Array<ArrayBuffer>, sizeBytes: number): boolean {
+    assert(this.#pointer !== null, "Statement: used after finalize");
+    const digest = this.#symbols.dust_digest_rows;
+    assert(digest !== null, "Statement.digestRows: not in this library");
+    const code = digest(this.#pointer, state, sizeBytes);
+    this.connection.checkCallbacks();
+    if (code === ResultCode.ROW) return true;
+    if (code === ResultCode.DONE) return false;
+    throw this.connection.lastError(code);
+  }
+
   /** Back to before the first row; bindings stay. The error of the last run, if any, is not repeated. */
   reset(): void {
     this.#symbols.sqlite3_reset(this.#pointer);

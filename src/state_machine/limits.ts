@@ -107,3 +107,9 @@ export const SMALL_BATCH_ENTRIES = 2;
 export const SMALL_BATCHES_MIN = 4;
 export const MAILBOX_WAIT_MS = 2;
 export const GIVEN_IN_A_ROW_MAX = 256;
+
+/** Bytes of values that the digest thread takes in before it looks whether it is in somebody's way. */
+export const DIGEST_SLICE_BYTES = 4 * 1024 * 1024;
+
+/** How long it rests behind each slice, as a multiple of what the slice took. */
+export const DIGEST_REST_FACTOR = 0.5;

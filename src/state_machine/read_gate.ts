@@ -31,9 +31,14 @@ export class ReadGate {
     Atomics.notify(this.#state, 0);
   }
 
+  /** Whether reads that come now would wait. */
+  get isClosed(): boolean {
+    return Atomics.load(this.#state, 0) === CLOSED;
+  }
+
   /** Blocks the thread while the gate is closed, for at most `waitMsMax`. */
   pass(waitMsMax: number): void {
-    if (Atomics.load(this.#state, 0) === CLOSED) {
+    if (this.isClosed) {
       Atomics.wait(this.#state, 0, CLOSED, waitMsMax);
     }
   }

@@ -15,6 +15,7 @@ import type {
   ApplyOutcome,
   QueryOutcome,
   SnapshotOutcome,
+  StateDigest,
   StateExport,
   StateMachinePort,
   StateMachineStats,
@@ -24,7 +25,9 @@ import type { FolderHold } from "../os/deno_folder_hold.ts";
 import { FileReserve } from "../os/deno_file_reserve.ts";
 import type { Library } from "../sqlite/library.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
+import { hasRowDigest } from "../sqlite/row_digest.ts";
 import { packBatch, packLargeEntry } from "./apply_batch.ts";
+import { Comparisons, isCompareEntry } from "./comparisons.ts";
 import { type CopiedState, copyOnThread } from "./copy_thread.ts";
 import type { CopyRequest, CopyTarget } from "./copy_worker.ts";
 import { ROOM_LOOK_MS } from "./limits.ts";
@@ -92,6 +95,9 @@ export class StateMachine implements StateMachinePort {
   #live: LiveState;
   #writer: WriterThread;
   #pool: ReaderPool;
+  #comparisons: Comparisons;
+  /** The digest behind a compare entry (rule V1); absent with a library that takes none. */
+  readonly comparison?: (index: LogIndex) => Promise<StateDigest | undefined>;
   #applied: AppliedState;
   #durableIndex: LogIndex;
   /** The newest durable one that this state is, or has been copied to. */
@@ -105,8 +111,8 @@ export class StateMachine implements StateMachinePort {
   /** The entry from which an earlier process did not come back, until it is voided; 0 for none (rule A4b). */
   #stuckIndex = 0;
   #parkedTimeoutMs = 0;
-  /** The last of the batches that are being packed in pieces or wait for such. */
-  #packing: Promise<void> | undefined;
+  /** The last of the batches that others wait behind, or that wait: until it has been sent. */
+  #turn: Promise<void> | undefined;
   #hasRoom = true;
   #roomTimer: Timer | undefined;
   #isClosed = false;
@@ -118,6 +124,10 @@ export class StateMachine implements StateMachinePort {
     this.#live = options.live;
     this.#writer = parts.writer;
     this.#pool = parts.pool;
+    this.#comparisons = parts.comparisons;
+    if (hasRowDigest(options.live.library)) {
+      this.comparison = (index) => this.#comparisons.digest(index);
+    }
     this.#generation = options.live.generation;
     this.#lastGeneration = options.live.generation;
     this.#durableIndex = logIndex(options.live.durableIndex);
@@ -163,11 +173,58 @@ export class StateMachine implements StateMachinePort {
 
   async apply(entries: readonly ApplyEntry[]): Promise<ApplyOutcome> {
     assert(entries.length > 0, "StateMachine.apply: no entries");
+    const compareAt = this.comparison === undefined ? -1 : entries.findLastIndex(isCompareEntry);
+    if (compareAt < 0 && !isLarge(entries) && this.#turn === undefined) {
+      return this.#outcomeOf(await this.#writer.apply(packBatch(entries)));
+    }
+    const before = this.#turn;
+    const { promise: turn, resolve } = Promise.withResolvers<void>();
+    this.#turn = turn;
+    const endTurn = (): void => {
+      if (this.#turn === turn) this.#turn = undefined;
+      resolve();
+    };
+    await before;
+    if (compareAt < 0) return await this.#applyAlone(entries, endTurn);
+    return await this.#applyAndCompare(entries, compareAt, endTurn);
+  }
+
+  /** What comes meanwhile goes behind it: the writer wants no gap. */
+  async #applyAlone(entries: readonly ApplyEntry[], endTurn: () => void): Promise<ApplyOutcome> {
     const [first] = entries;
-    const isLarge = first !== undefined && first.payload.length > APPLY_BATCH_BYTES_MAX;
-    const reply = isLarge || this.#packing !== undefined
-      ? await this.#applyInTurn(entries)
-      : await this.#writer.apply(packBatch(entries));
+    const { clock } = this.#options;
+    const batch = isLarge(entries) && entries.length === 1 && first !== undefined
+      ? await packLargeEntry(first, () => clock.sleep(0))
+      : packBatch(entries);
+    const reply = this.#writer.apply(batch);
+    endTurn();
+    return this.#outcomeOf(await reply);
+  }
+
+  /** Nothing goes to the writer until the digest thread reads what is there behind the entry at `compareAt`. */
+  async #applyAndCompare(
+    entries: readonly ApplyEntry[],
+    compareAt: number,
+    endTurn: () => void,
+  ): Promise<ApplyOutcome> {
+    const stay = (): void => undefined;
+    const first = await this.#applyAlone(entries.slice(0, compareAt + 1), stay);
+    if (first.appliedIndex !== entries[compareAt]?.index) {
+      endTurn();
+      return first;
+    }
+    const pinned = this.#comparisons.begin(first.appliedIndex);
+    const rest = entries.slice(compareAt + 1);
+    if (rest.length === 0) {
+      runInBackground(pinned.then(endTurn), this.#options.onFatal);
+      return first;
+    }
+    await pinned;
+    const second = await this.#applyAlone(rest, endTurn);
+    return { ...second, results: [...first.results, ...second.results] };
+  }
+
+  #outcomeOf(reply: AppliedReply): ApplyOutcome {
     this.#advance(reply.state);
     this.#hasRoom = reply.hasRoom;
     this.#watchRoom();
@@ -181,25 +238,6 @@ export class StateMachine implements StateMachinePort {
         : { index: logIndex(parked.index), timeoutMs: parked.timeoutMs },
       diskFull: isDiskFull,
     };
-  }
-
-  /** A large entry is packed in pieces, and what comes meanwhile goes behind it: the writer wants no gap. */
-  async #applyInTurn(
-    entries: readonly ApplyEntry[],
-  ): Promise<AppliedReply> {
-    const before = this.#packing;
-    const { promise: packed, resolve } = Promise.withResolvers<void>();
-    this.#packing = packed;
-    await before;
-    const [first] = entries;
-    const { clock } = this.#options;
-    const batch = entries.length === 1 && first !== undefined
-      ? await packLargeEntry(first, () => clock.sleep(0))
-      : packBatch(entries);
-    const reply = this.#writer.apply(batch);
-    if (this.#packing === packed) this.#packing = undefined;
-    resolve();
-    return await reply;
   }
 
   async tryParked(index: LogIndex): Promise<{ readonly ended: boolean; readonly reason: string }> {
@@ -291,6 +329,7 @@ export class StateMachine implements StateMachinePort {
 
   async #activate(generation: number): Promise<void> {
     await Promise.allSettled(this.#copying);
+    await this.#comparisons.close();
     await this.#pool.close();
     await this.#writer.ask("closed", (id) => ({ kind: "close", id }));
     this.#writer.end();
@@ -303,9 +342,10 @@ export class StateMachine implements StateMachinePort {
     const files = this.#files;
     const start = (): Promise<Threads> =>
       startThreads({ ...this.#options, live: this.#live, writer: startWriterWorker(), files });
-    const { writer, pool, state } = await files.lend(start, (started) => started);
+    const { writer, pool, comparisons, state } = await files.lend(start, (started) => started);
     this.#writer = writer;
     this.#pool = pool;
+    this.#comparisons = comparisons;
     this.#generation = generation;
     this.#applied = appliedState(state, {
       configuration: state.configuration ?? this.#applied.configuration,
@@ -361,6 +401,7 @@ export class StateMachine implements StateMachinePort {
   async close(): Promise<void> {
     this.#endWatch();
     await this.#switching;
+    await this.#comparisons.close();
     await this.#pool.close();
     await this.#writer.ask("closed", (id) => ({ kind: "close", id }));
     this.#writer.end();
@@ -370,6 +411,7 @@ export class StateMachine implements StateMachinePort {
   /** Ends the threads as they are, after `onFatal`: the process is about to end too. */
   async abandon(): Promise<void> {
     this.#endWatch();
+    this.#comparisons.abandon();
     await this.#pool.close();
     this.#writer.end();
     this.#options.live.hold?.release();
@@ -415,10 +457,15 @@ export class StateMachine implements StateMachinePort {
   }
 }
 
+function isLarge([first]: readonly ApplyEntry[]): boolean {
+  return first !== undefined && first.payload.length > APPLY_BATCH_BYTES_MAX;
+}
+
 /** The threads of a live file, started. */
 interface Threads {
   readonly writer: WriterThread;
   readonly pool: ReaderPool;
+  readonly comparisons: Comparisons;
   readonly state: WriterState;
   readonly stuckIndex: number;
 }
@@ -431,6 +478,7 @@ async function startThreads(
   const gate = ReadGate.allocate();
   const setup = { library, location, path, foreignKeys, gate };
   const pool = new ReaderPool({ setup, readers, clock, files, onFatal });
+  const comparisons = new Comparisons({ location, path, gate, files, onFatal });
   const { dataDirectory } = live;
   const watch = EntryWatch.allocate();
   const onStuck = (index: number): void => {
@@ -446,7 +494,7 @@ async function startThreads(
   const file = { library: location, path, synchronous, isRam } as const;
   const opening = { kind: "open", ...file, gate, watch, mailbox, stuckIndex } as const;
   const { state } = await writer.ask("opened", (id) => ({ ...opening, id }));
-  return { writer, pool, state, stuckIndex };
+  return { writer, pool, comparisons, state, stuckIndex };
 }
 
 function appliedState(

@@ -7,7 +7,7 @@
  */
 import { assert } from "../../src/base/assert.ts";
 import { crc32c } from "../../src/base/crc32c.ts";
-import { nextEntryChain } from "../../src/base/entry_chain.ts";
+import { entryChainText, nextEntryChain } from "../../src/base/entry_chain.ts";
 import { FatalError } from "../../src/base/errors.ts";
 import { type LogIndex, logIndex, term } from "../../src/base/ids.ts";
 import type {
@@ -15,12 +15,17 @@ import type {
   ApplyEntry,
   ApplyOutcome,
   SnapshotOutcome,
+  StateDigest,
   StateMachineStats,
 } from "../../src/node/ports.ts";
 import { Connection } from "../../src/sqlite/connection.ts";
+import { setSwitches } from "../../src/sqlite/settings.ts";
+import { hasRowDigest } from "../../src/sqlite/row_digest.ts";
 import { testLibrary } from "../../src/sqlite/testing.ts";
 import { ApplyBatch, packBatch } from "../../src/state_machine/apply_batch.ts";
 import { SOFT_LIMIT_STEPS_DEFAULT } from "../../src/state_machine/replicated_limits.ts";
+import { isCompareEntry } from "../../src/state_machine/comparisons.ts";
+import { digestState } from "../../src/state_machine/state_digest.ts";
 import { copyState } from "../../src/state_machine/state_file.ts";
 import { createState } from "../../src/state_machine/state_record.ts";
 import { contentOf } from "../../src/state_machine/testing.ts";
@@ -30,6 +35,7 @@ import { Generations, type SimStateMachine, type StateHost, Turns } from "./stat
 
 const CLUSTER_ID = new Uint8Array(16).fill(7);
 const HEAD_BYTES = 8;
+const SLICE_BYTES = 2 ** 30;
 const NO_VALUES: ModelState["values"] = new Map();
 
 /** See the file's header. */
@@ -41,6 +47,8 @@ export class SqliteStateMachine implements SimStateMachine {
   #writer: Writer;
   #generation: number;
   #durableIndex: LogIndex;
+  /** Of the newest entry that asked for one. */
+  #digest: StateDigest | undefined;
   #isOpen = true;
 
   constructor(options: {
@@ -110,6 +118,36 @@ export class SqliteStateMachine implements SimStateMachine {
   }
 
   #apply(entries: readonly ApplyEntry[]): ApplyOutcome {
+    const compareAt = entries.findLastIndex(isCompareEntry);
+    if (compareAt < 0) return this.#applyBatch(entries);
+    const first = this.#applyBatch(entries.slice(0, compareAt + 1));
+    this.#digest = this.#takeDigest();
+    const rest = entries.slice(compareAt + 1);
+    if (rest.length === 0) return first;
+    const second = this.#applyBatch(rest);
+    return { ...second, results: [...first.results, ...second.results] };
+  }
+
+  /** The digest behind the newest entry that asked for one, taken when that was applied. */
+  comparison(index: LogIndex): Promise<StateDigest | undefined> {
+    return Promise.resolve(this.#digest?.index === index ? this.#digest : undefined);
+  }
+
+  #takeDigest(): StateDigest | undefined {
+    const library = testLibrary();
+    if (!hasRowDigest(library)) return undefined;
+    using connection = Connection.open(library, { path: this.#path, mode: "readwrite" });
+    setSwitches(connection, { noCheckpointOnClose: true });
+    connection.exec("BEGIN");
+    const { appliedIndex, resultChain } = this.#writer.record;
+    const slices = digestState(connection, { sliceBytes: SLICE_BYTES });
+    let slice = slices.next();
+    while (slice.done !== true) slice = slices.next();
+    const index = logIndex(appliedIndex);
+    return { index, resultChain: entryChainText(resultChain), content: slice.value };
+  }
+
+  #applyBatch(entries: readonly ApplyEntry[]): ApplyOutcome {
     const before = this.#writer.record;
     let chain = before.entryChain;
     let { configuration } = this.#writer;
@@ -175,6 +213,7 @@ export class SqliteStateMachine implements SimStateMachine {
     const { state } = this;
     this.#generation = generation;
     this.#durableIndex = state.index;
+    this.#digest = undefined;
     this.#host.keepInMemory(state);
     return state;
   }
