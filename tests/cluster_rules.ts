@@ -97,6 +97,29 @@ export const CLUSTER_RULES: Readonly<Record<string, ClusterRule>> = {
       "transferLeadership() is given up after one election timeout; proposals are taken again",
     ],
   },
+  V1: {
+    what: "States that differ are found behind one entry, and who differs by a verdict in the log",
+    tests: [
+      "a follower with another row is found, serves no reads, and takes its leader's state, in memory (V1, V2)",
+      "judgeDigests() never finds a majority of the voters diverged, and does not look at the order (V1)",
+      "Comparison takes no report of another entry, of nobody's, or an older one (V1)",
+      "A verdict concerns nobody who reported the right state, and nobody when it is undecided (V1)",
+      "ReplicaHealth sends no state in quarantine, nor while nobody knows who is right (V1, V2)",
+      "Simulated clusters find states that differ, contain and renew them (V1, V2)",
+    ],
+    lacks: "chains compared all the time: they are compared with the digests, every 20 seconds",
+  },
+  V2: {
+    what: "Quarantine concerns the state, not the log; never a majority in it",
+    tests: [
+      "a leader with another row hands over and is renewed; no acknowledged write is lost (V1, V2)",
+      "A node that a majority finds different is in quarantine, durably, and keeps acknowledging (V2)",
+      "A node in quarantine goes on with its leader's state, from its own log (V2, S2)",
+      "A node in quarantine leaves leading to others for three election timeouts, and applies then (V2, D2)",
+      "ReplicaHealth never lets as many go into quarantine as are half of the voters (V2)",
+      "Peers sends nothing of a state that may be wrong, a copy of before neither (V2)",
+    ],
+  },
   X1: {
     what: "A forwarded write happens once",
     tests: [
@@ -164,7 +187,7 @@ export const CLUSTER_RULES: Readonly<Record<string, ClusterRule>> = {
       "checkCommand() refuses versions, kinds and flags of newer builds",
       "a log of a newer format is refused by that name",
     ],
-    lacks: "the replicated level and the entry that raises it; there is one level, and members " +
-      "announce theirs in the handshake",
+    lacks: "the replicated level and the entry that raises it: members announce theirs in the " +
+      "handshake, and the leader proposes what is newer once all of them have announced it",
   },
 };

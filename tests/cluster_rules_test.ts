@@ -4,7 +4,7 @@
 import { deepStrictEqual, ok } from "node:assert/strict";
 import { CLUSTER_RULES } from "./cluster_rules.ts";
 
-const RULES = "M1 M2 M3 M4 M5 E1 E2 E3 E4 E5 X1 X2 T1 N1 N2 N3 N4 F1";
+const RULES = "M1 M2 M3 M4 M5 E1 E2 E3 E4 E5 V1 V2 X1 X2 T1 N1 N2 N3 N4 F1";
 const ROOT = new URL("../", import.meta.url);
 
 /** What tests are registered with, in double quotes or in plain backquotes. */

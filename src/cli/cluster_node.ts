@@ -164,7 +164,7 @@ function makeReplicas(
   options: ClusterNodeOptions,
   parts: { readonly node: Node; readonly peers: Peers; readonly health: ReplicaHealth },
 ): Replicas {
-  const { data, port, clock, logger, onFatal } = options;
+  const { config, data, port, clock, logger, onFatal } = options;
   return new Replicas({
     ...parts,
     port,
@@ -173,7 +173,7 @@ function makeReplicas(
     store: data.health,
     clock,
     logger: logger.forComponent("replicas"),
-    onDivergence: "serve",
+    onDivergence: config.cluster.onDivergence,
     onFatal,
   });
 }

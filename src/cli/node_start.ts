@@ -44,8 +44,8 @@ import {
 /** Entries kept behind a snapshot, as a share of `--raft-snap` (rqlite's 1.25). */
 const TRAILING_SHARE = 1.25;
 
-/** The format of entries and messages that this build writes (rule F1). */
-const FEATURE_LEVEL = 1;
+/** The format of entries and messages that this build writes (rule F1): 2 has the comparison of replicas. */
+const FEATURE_LEVEL = 2;
 
 const BOOT_NONCE_BYTES = 8;
 

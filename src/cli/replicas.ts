@@ -20,10 +20,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { ReportDigestRequest } from "../transport/peer_calls.ts";
 import type { PeerPort } from "./peer_port.ts";
 
-/**
- * From this level on builds compare replicas (rule F1). No build announces it yet, so none compares: not before
- * whole processes were seen to find, contain and renew a state that differs.
- */
+/** From this level on builds know the entries by which replicas compare their states (rule F1). */
 const COMPARE_FEATURE_LEVEL = 2;
 
 const TIMES = { intervalMs: COMPARE_INTERVAL_MS, waitMs: COMPARE_WAIT_MS };
@@ -32,6 +29,9 @@ const REPORT_TIMEOUT = { timeoutMs: REPLICA_CALL_MS_MAX };
 const UNDECIDED_STOP =
   "Cannot go on: replicas differ, nobody knows which of them is right, and --on-divergence=stop was given; " +
   "start the nodes with --on-divergence=serve to read what each of them holds";
+
+const QUARANTINED =
+  "This node's state differs from the others': it serves no reads until it is renewed";
 
 const GIVEN_UP =
   "This node serves reads again though its state differed: no majority is left that could be right";
@@ -170,10 +170,7 @@ export class Replicas {
     const facts = { index: String(change.index) };
     if (change.kind === "left") logger.warn("The state of this node was renewed", facts);
     else if (change.kind === "given_up") logger.error(GIVEN_UP, facts);
-    else {logger.error(
-        "This node's state differs from the others': it serves no reads until it is renewed",
-        facts,
-      );}
+    else logger.error(QUARANTINED, facts);
   }
 
   #tellAlarm(alarm: ReplicaAlarm): void {

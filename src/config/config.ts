@@ -72,6 +72,8 @@ export interface Config {
     readonly tls: PeerTlsConfig | undefined;
     readonly allowsInsecurePeers: boolean;
     readonly allowsUnpinnedSqlite: boolean;
+    /** What a node does whose state differs from others when nobody knows which is right (rule V1). */
+    readonly onDivergence: "serve" | "stop";
   };
   readonly writeQueue: {
     readonly capacity: number;
@@ -289,6 +291,7 @@ function buildCluster(values: Values): Config["cluster"] {
     },
     allowsInsecurePeers: values["insecure-peers"],
     allowsUnpinnedSqlite: values["allow-unpinned-sqlite"],
+    onDivergence: values["on-divergence"],
   };
 }
 

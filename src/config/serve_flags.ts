@@ -188,6 +188,12 @@ const RAFT_FLAGS = {
 } as const;
 
 const CLUSTER_FLAGS = {
+  "on-divergence": choiceFlag({
+    group: CLUSTER,
+    choices: ["serve", "stop"],
+    initial: "serve",
+    meaning: "What nodes do whose data differs when nobody knows which is right",
+  }),
   "join": listFlag({
     group: CLUSTER,
     placeholder: "HOST:PORT,...",

@@ -1,0 +1,77 @@
+/**
+ * A replica whose data differs is found, contained and renewed by the cluster itself (rules V1, V2, fault G8):
+ * real processes, and a row that another process changes in the live file of one of them.
+ */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { eventually, execute, get, type Member, TestCluster, values } from "./cluster.ts";
+import {
+  everywhere,
+  handOverTo,
+  meddle,
+  replicaFacts,
+  untilRenewed,
+  writeOn,
+} from "./diverging.ts";
+
+const FILL =
+  "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000)" +
+  " SELECT i, 'right' FROM n";
+const WRONG = "SELECT count(*) FROM t WHERE v = 'wrong'";
+
+async function filled(flags: readonly string[]): Promise<TestCluster> {
+  const cluster = await TestCluster.start(3, { flags });
+  const leader = await cluster.leader();
+  await execute(leader, [
+    "CREATE TABLE t(id INTEGER PRIMARY KEY, v)",
+    "CREATE TABLE w(id INTEGER PRIMARY KEY)",
+    FILL,
+  ]);
+  await eventually(
+    async () => (await everywhere(cluster, "SELECT count(*) FROM t")).size === 1,
+    "all to have the rows",
+  );
+  return cluster;
+}
+
+/** One row differs at `victim`, and `heir` begins to lead: what comes of it. */
+async function findAndRenew(
+  cluster: TestCluster,
+  { victim, heir }: { readonly victim: Member; readonly heir: Member },
+): Promise<void> {
+  const leader = await cluster.leader();
+  const stop = writeOn(heir);
+  await meddle(victim, "UPDATE t SET v = 'wrong' WHERE id = 500");
+  strictEqual(await values(victim, WRONG, "none"), "[[1]]");
+  await handOverTo(leader, heir);
+  const { answers } = await untilRenewed(victim, WRONG);
+  const acknowledged = await stop();
+  ok(acknowledged > 0);
+  // While it knew that its data was wrong, it answered none of it.
+  for (const answer of answers) match(answer, /^\[\[0\]\]$|differs/);
+  await eventually(async () => {
+    const counts = await everywhere(cluster, "SELECT count(*) FROM w");
+    return counts.size === 1 && [...counts].join() === `[[${acknowledged}]]`;
+  }, `all to have ${acknowledged} rows`);
+  deepStrictEqual(await everywhere(cluster, WRONG), new Set(["[[0]]"]));
+  strictEqual((await replicaFacts(victim)).state, "ok");
+  ok(Number((await replicaFacts(heir)).alarms) >= 1);
+}
+
+Deno.test("a follower with another row is found, serves no reads, and takes its leader's state, in memory (V1, V2)", async () => {
+  await using cluster = await filled([]);
+  const [victim, heir] = cluster.others(await cluster.leader());
+  ok(victim !== undefined && heir !== undefined);
+  await findAndRenew(cluster, { victim, heir });
+  match(await get(heir, "/metrics"), /dust_replica_diverged [01]\n/);
+});
+
+Deno.test("a leader with another row hands over and is renewed; no acknowledged write is lost (V1, V2)", async () => {
+  await using cluster = await filled(["--on-disk"]);
+  const leader = await cluster.leader();
+  const [heir] = cluster.others(leader);
+  ok(heir !== undefined);
+  // It leads again by the time that states are compared.
+  await handOverTo(leader, heir);
+  await findAndRenew(cluster, { victim: leader, heir: leader });
+  ok((await cluster.leader(heir)).name !== leader.name);
+});

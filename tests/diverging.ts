@@ -1,0 +1,117 @@
+/**
+ * Makes one replica differ from the others behind the back of its node, by means that production has none of:
+ * another process writes into its live file. And waits until the cluster has found that out and mended it.
+ */
+import { Connection } from "../src/sqlite/connection.ts";
+import { testLibrary } from "../src/sqlite/testing.ts";
+import { execute, get, type Member, type TestCluster, values } from "./cluster.ts";
+import { sleep } from "./process.ts";
+
+/** Comparisons come every 20 s, and reports are waited for 15 s. */
+const HEALED_MS_MAX = 60_000;
+const LOOK_MS = 50;
+
+/** What became of a state that differed. Milliseconds since it began to. */
+export interface Renewal {
+  /** When the node first said that it is in quarantine; undefined when that was too short to be seen. */
+  readonly foundMs: number | undefined;
+  readonly healedMs: number;
+  /** The answers of the node's own data meanwhile (level none), each once. */
+  readonly answers: ReadonlySet<string>;
+}
+
+/** The database file that a member works on. */
+export async function liveFile({ dataDirectory, flags }: Member): Promise<string> {
+  const ram = flags[flags.indexOf("--ram-dir") + 1] ?? "";
+  const folder = flags.includes("--on-disk") ? `${dataDirectory}/state` : ram;
+  const files = await filesNamed(folder, "db.sqlite");
+  const newest = files.sort((left, right) => left.bornMs - right.bornMs).at(-1);
+  if (newest === undefined) throw new Error(`liveFile: none in ${folder}`);
+  return newest.path;
+}
+
+interface Found {
+  readonly path: string;
+  readonly bornMs: number;
+}
+
+async function filesNamed(folder: string, name: string): Promise<Found[]> {
+  const found: Found[] = [];
+  for await (const entry of Deno.readDir(folder)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) found.push(...await filesNamed(path, name));
+    else if (entry.name === name) {
+      found.push({ path, bornMs: (await Deno.stat(path)).birthtime?.getTime() ?? 0 });
+    }
+  }
+  return found;
+}
+
+/** Runs SQL on a member's live file, which no entry of the log tells of. */
+export async function meddle(member: Member, sql: string): Promise<void> {
+  const path = await liveFile(member);
+  using connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
+  connection.exec("PRAGMA busy_timeout = 5000");
+  connection.exec(sql);
+}
+
+/** What a member says of itself beside the others. */
+export async function replicaFacts(member: Member): Promise<Readonly<Record<string, unknown>>> {
+  return JSON.parse(await get(member, "/status?key=cluster.replicas"));
+}
+
+/** Hands over to `heir`: a new leader compares at once. */
+export async function handOverTo({ node }: Member, heir: Member): Promise<void> {
+  const response = await fetch(`${node.url}/leader?wait`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ id: heir.name }),
+  });
+  await response.body?.cancel();
+  if (!response.ok) throw new Error(`handOverTo: ${response.status}`);
+}
+
+/** Waits until a member's state was renewed, looking at what its own data answers to `sql` all the while. */
+export async function untilRenewed(member: Member, sql: string): Promise<Renewal> {
+  const startedMs = performance.now();
+  const answers = new Set<string>();
+  let foundMs: number | undefined;
+  for (;;) {
+    const ms = Math.round(performance.now() - startedMs);
+    const isQuarantined = (await replicaFacts(member)).state === "quarantined";
+    if (isQuarantined) foundMs ??= ms;
+    const answer = await values(member, sql, "none");
+    if (isQuarantined) answers.add(answer);
+    if (!isQuarantined && member.node.log().includes("The state of this node was renewed")) {
+      return { foundMs, healedMs: ms, answers };
+    }
+    if (ms > HEALED_MS_MAX) {
+      throw new Error(`not renewed: ${JSON.stringify(await replicaFacts(member))}`);
+    }
+    await sleep(LOOK_MS);
+  }
+}
+
+/** Writes that go on through a member until the function is called that comes back. @returns how many it acknowledged. */
+export function writeOn(member: Member): () => Promise<number> {
+  let isOver = false;
+  const written = (async () => {
+    let count = 0;
+    while (!isOver) {
+      if ((await execute(member, ["INSERT INTO w DEFAULT VALUES"])).includes('"rows_affected":1')) {
+        count += 1;
+      }
+    }
+    return count;
+  })();
+  return () => {
+    isOver = true;
+    return written;
+  };
+}
+
+/** The content of a table as every member's own data has it. */
+export async function everywhere(cluster: TestCluster, sql: string): Promise<ReadonlySet<string>> {
+  const answers = cluster.members.map((member) => values(member, sql, "none"));
+  return new Set(await Promise.all(answers));
+}
