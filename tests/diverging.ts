@@ -11,6 +11,8 @@ import { sleep } from "./process.ts";
 const HEALED_MS_MAX = 60_000;
 const LOOK_MS = 50;
 
+const RENEWED = "The state of this node was renewed";
+
 /** What became of a state that differed. Milliseconds since it began to. */
 export interface Renewal {
   /** When the node first said that it is in quarantine; undefined when that was too short to be seen. */
@@ -71,8 +73,15 @@ export async function handOverTo({ node }: Member, heir: Member): Promise<void> 
   if (!response.ok) throw new Error(`handOverTo: ${response.status}`);
 }
 
-/** Waits until a member's state was renewed, looking at what its own data answers to `sql` all the while. */
-export async function untilRenewed(member: Member, sql: string): Promise<Renewal> {
+/**
+ * Waits until a member's state was renewed, looking at what its own data answers to `sql` all the while.
+ * `logged`: how much of what it has written to its log is older.
+ */
+export async function untilRenewed(
+  member: Member,
+  sql: string,
+  logged = 0,
+): Promise<Renewal> {
   const startedMs = performance.now();
   const answers = new Set<string>();
   let foundMs: number | undefined;
@@ -82,7 +91,7 @@ export async function untilRenewed(member: Member, sql: string): Promise<Renewal
     if (isQuarantined) foundMs ??= ms;
     const answer = await values(member, sql, "none");
     if (isQuarantined) answers.add(answer);
-    if (!isQuarantined && member.node.log().includes("The state of this node was renewed")) {
+    if (!isQuarantined && member.node.log().includes(RENEWED, logged)) {
       return { foundMs, healedMs: ms, answers };
     }
     if (ms > HEALED_MS_MAX) {

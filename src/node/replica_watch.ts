@@ -10,7 +10,7 @@ import { type LogIndex, logIndex, type NodeId } from "../base/ids.ts";
 import type { DigestVerdictCommand, MemberDigest } from "../command/command.ts";
 import { encodeCommand } from "../command/command_encoder.ts";
 import type { Clock } from "../os/clock.ts";
-import { allMembers, allVoters } from "../raft/configuration.ts";
+import { allMembers } from "../raft/configuration.ts";
 import { NOBODY } from "../raft/types.ts";
 import { Comparison, type ComparisonReports, type ComparisonTimes } from "./comparison.ts";
 import { type DigestJudgement, judgeDigests } from "./digest_judgement.ts";
@@ -130,7 +130,7 @@ export class ReplicaWatch implements NodeObserver {
 
   #isWorthwhile(): boolean {
     const { node, stateMachine, mayCompare } = this.#options;
-    const hasOthers = allVoters(node.loop.configuration).length > 1;
+    const hasOthers = allMembers(node.loop.configuration).length > 1;
     return hasOthers && stateMachine.comparison !== undefined && mayCompare();
   }
 

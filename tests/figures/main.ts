@@ -6,11 +6,15 @@
  *                                                            (SIGTERM), kill-follower; 64 clients write meanwhile
  *   deno run -A tests/figures/main.ts catch-up WRITES log    a node was down for so many writes; also: snapshot
  *   deno run -A tests/figures/main.ts large MEGABYTES        disk mode: snapshot, restart, join
+ *   deno run -A tests/figures/main.ts divergence ROUNDS      a row is changed behind a node's back: found, renewed;
+ *                                                            also: ROUNDS down, with a second node stopped,
+ *                                                            divergence-5 with five nodes
  *   deno run -A tests/figures/main.ts purge WRITES           what the data directories take up meanwhile
  */
 import { v8Option } from "../../scripts/compile.ts";
 import { execute, TestCluster } from "../cluster.ts";
 import { catchUp } from "./catch_up.ts";
+import { divergence } from "./divergence.ts";
 import { rounds } from "./failover.ts";
 import { large } from "./large.ts";
 import { purge } from "./purge.ts";
@@ -28,6 +32,8 @@ const SCENARIOS: Readonly<Record<string, { readonly run: Scenario; readonly flag
   "stop-leader": { run: (cluster, words) => rounds(cluster, { blow: "stop-leader", words }) },
   "kill-follower": { run: (cluster, words) => rounds(cluster, { blow: "kill-follower", words }) },
   "catch-up": { run: catchUp },
+  divergence: { run: divergence },
+  "divergence-5": { run: divergence },
   large: { run: large, flags: ["--on-disk"] },
   purge: { run: purge },
 };
@@ -44,7 +50,7 @@ async function main([name = "", ...words]: readonly string[]): Promise<number> {
   const byLog = words.includes("log") ? ["--raft-snap", "100000000"] : [];
   const flags = [...(scenario.flags ?? []), ...byLog];
   try {
-    const size = name === "large" ? 1 : 3;
+    const size = name === "large" ? 1 : name === "divergence-5" ? 5 : 3;
     await using cluster = await TestCluster.start(size, {
       flags,
       ramFolder,

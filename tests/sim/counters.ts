@@ -15,6 +15,8 @@ export interface Counters {
   blackouts: number;
   gracefulStops: number;
   partitions: number;
+  /** Of these, between the halves of a joint configuration that only one half knows of. */
+  halvesSplit: number;
   oneWayPartitions: number;
   pauses: number;
   clockJumps: number;
@@ -71,6 +73,7 @@ export function noCounters(): Counters {
     blackouts: 0,
     gracefulStops: 0,
     partitions: 0,
+    halvesSplit: 0,
     oneWayPartitions: 0,
     pauses: 0,
     clockJumps: 0,

@@ -10,11 +10,16 @@ import type { Chance } from "./chance.ts";
 import { ModelStateMachine } from "./model_state_machine.ts";
 import { DurableFacts } from "./durable_facts.ts";
 import { DISK_BYTES, filesIn, LOG_DIRECTORY, type Machine, STATE_DIRECTORY } from "./machine.ts";
+import { isQuorum } from "./history.ts";
+import type { SimProcess } from "./sim_process.ts";
 import type { FaultRates } from "./swarm_options.ts";
 import type { World } from "./world.ts";
 
 /** Parts of a log segment and of a state file in which a flipped bit matters. */
 const FLIP_BYTES_MAX = 8192;
+
+/** A change that is in no log by then was refused, or waits for too long to be waited for. */
+const LOGGED_WITHIN_MS = 1000;
 
 /** See the file's header. */
 export class Nemesis {
@@ -181,7 +186,10 @@ export class Nemesis {
     });
   }
 
-  #cutFor(isCut: (from: NodeId, to: NodeId) => boolean): void {
+  #cutFor(
+    isCut: (from: NodeId, to: NodeId) => boolean,
+    holdMs = this.#chance.within(100, 6000),
+  ): void {
     const { network, machines, timeline, trace } = this.#world;
     const links: (readonly [from: NodeId, to: NodeId])[] = [];
     for (const from of machines.keys()) {
@@ -189,7 +197,7 @@ export class Nemesis {
     }
     for (const [from, to] of links) network.cut(from, to);
     trace.note("cut", 0, [links.length], () => links.map(([a, b]) => `${a}>${b}`).join(" "));
-    timeline.after(this.#chance.within(100, 6000), () => {
+    timeline.after(holdMs, () => {
       for (const [from, to] of links) network.heal(from, to);
       trace.note("healed", 0, [links.length]);
     });
@@ -363,24 +371,66 @@ export class Nemesis {
   }
 
   /**
-   * As `splitSoon`, with the leader on the side of the new voters, and early: the others of the old ones have
-   * the change in their logs and never hear that it is committed, so that they may elect by the old majority.
+   * As `splitSoon`, with the leader on the side of the new voters, and early: a quorum of the old ones has the
+   * change in its logs and never hears that it is committed, so that it may elect by the old majority.
    */
   #splitBeforeCommit(newcomers: readonly NodeId[]): void {
-    const { timeline } = this.#world;
-    timeline.after(this.#splits.within(0, this.#splits.pick([20, 60, 200]) ?? 60), () => {
-      const leader = this.#world.leader()?.machine.id;
-      if (this.#isOver || leader === undefined) return;
-      const group = new Set([...newcomers, leader]);
+    this.#whenLogged(newcomers, this.#world.timeline.nowMs + LOGGED_WITHIN_MS, (leader) => {
+      const group = new Set([...newcomers, leader.machine.id]);
+      const isCut = (from: NodeId, to: NodeId): boolean => group.has(from) && !group.has(to);
+      const holdMs = this.#splits.within(2000, 8000);
+      this.#world.count("halvesSplit");
       this.#world.count("partitions");
-      this.#cutFor((from, to) => group.has(from) !== group.has(to));
-      for (const { process } of this.#world.running()) {
-        const forgetMs = this.#splits.within(1, 100);
-        process?.plan(forgetMs, () => process.node?.loop.raft.forgetLeader());
-        const campaignMs = forgetMs + this.#splits.within(1, 300);
-        process?.plan(campaignMs, () => process.node?.loop.raft.campaign());
-      }
+      this.#cutFor(isCut, holdMs);
+      // What the old ones say arrives for a while: the leader commits by their answers.
+      this.#world.timeline.after(this.#splits.within(20, 300), () => {
+        if (this.#isOver) return;
+        this.#cutFor((from, to) => isCut(to, from), holdMs);
+        this.#electInBothHalves(newcomers, leader);
+      });
     });
+  }
+
+  /** Calls `act` once the leader's change is in the logs of a quorum, of which nobody else knows that it is. */
+  #whenLogged(
+    newcomers: readonly NodeId[],
+    untilMs: number,
+    act: (leader: SimProcess) => void,
+  ): void {
+    const { timeline, machines } = this.#world;
+    if (this.#isOver || timeline.nowMs > untilMs) return;
+    timeline.after(1, () => {
+      const leader = this.#world.leader();
+      const { raft } = leader?.node?.loop ?? {};
+      const change = raft?.state.pendingConfIndex ?? 0;
+      if (leader !== undefined && raft !== undefined && change > raft.state.log.applied) {
+        const hasUnknowingly = (id: NodeId): boolean => {
+          const { log } = machines.get(id)?.process?.node?.loop.raft.state ?? {};
+          if (log === undefined || newcomers.includes(id)) return false;
+          return log.lastIndex >= change && (id === leader.machine.id || log.commit < change);
+        };
+        if (isQuorum(raft.configuration, hasUnknowingly)) return act(leader);
+      }
+      this.#whenLogged(newcomers, untilMs, act);
+    });
+  }
+
+  /** The leader's lease would keep its half quiet: it hands over, or dies, or finds out by itself. */
+  #electInBothHalves(newcomers: readonly NodeId[], leader: SimProcess): void {
+    const way = this.#splits.below(4);
+    const heir = this.#splits.pick(newcomers);
+    if (way === 0) this.#world.kill(leader.machine, "exit");
+    if (way > 1 && heir !== undefined) {
+      leader.plan(this.#splits.within(1, 100), () => {
+        leader.node?.loop.raft.transferLeadership(heir);
+      });
+    }
+    for (const { process } of this.#world.running()) {
+      const forgetMs = this.#splits.within(1, 100);
+      process?.plan(forgetMs, () => process.node?.loop.raft.forgetLeader());
+      const campaignMs = forgetMs + this.#splits.within(1, 300);
+      process?.plan(campaignMs, () => process.node?.loop.raft.campaign());
+    }
   }
 
   /** A process has died, and those that were connected to it notice, each after a while. */

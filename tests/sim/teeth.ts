@@ -8,7 +8,7 @@ import { ALL_BUGS, CANARY } from "./planted/all_bugs.ts";
 import type { PlantedBug } from "./planted/planted_bug.ts";
 import { type Search, trial } from "./planted/trial.ts";
 
-const SEEDS_MAX = 500;
+const SEEDS_MAX = 3000;
 const STATES_MAX = 300_000;
 
 /** The explorer sees the engine alone, in a small world. */

@@ -20,7 +20,7 @@ export const ALL_BUGS: readonly PlantedBug[] = [
 /** Results are wrong from the first entry on. */
 export const CANARY: PlantedBug = bug("canary", "replicas agree", {
   in: "tests/sim/model_state.ts",
-  find: "  return { index, term, chain, configuration, digest: digest >>> 0, values };",
-  replace: "  return { index, term, chain, configuration, digest: ++canary, values };\n}\n\n" +
+  find: "configuration, digest: digest >>> 0, values, taint: state.taint };",
+  replace: "configuration, digest: ++canary, values, taint: state.taint };\n}\n\n" +
     "let canary = 0;\nfunction unused(): void {",
 });

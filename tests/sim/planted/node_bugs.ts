@@ -74,8 +74,8 @@ export const NODE_BUGS: readonly PlantedBug[] = [
   }),
   bug("ready_before_own_term", "a leader serves once an entry of its term is applied (rule E4)", {
     in: "src/node/node.ts",
-    find: "this.#ready = this.leaderId !== NOBODY && this.#loop.isOfOwnTerm(appliedIndex);",
-    replace: "this.#ready = this.leaderId !== NOBODY && appliedIndex >= 0;",
+    find: "this.leaderId !== NOBODY && this.#loop.isOfOwnTerm(appliedIndex) &&",
+    replace: "this.leaderId !== NOBODY && appliedIndex >= 0 &&",
   }),
   bug("tail_keeps_replaced_entries", "replaced entries are never applied (figure 7)", {
     in: "src/node/entry_tail.ts",
@@ -90,16 +90,16 @@ export const NODE_BUGS: readonly PlantedBug[] = [
   }),
   bug("purged_before_the_marker", "state, marker, purge: in this order (B.1)", {
     in: "src/node/compaction.ts",
-    find: "    if (!(await this.#saveMarker(marker))) return false;\n",
+    find: "    if (!this.#isTrusted() || !(await this.#saveMarker(marker))) return false;\n",
     replace: "    await this.#stateMachine.releaseGenerations(marker.generation);\n" +
-      "    if (!(await this.#saveMarker(marker))) return false;\n",
+      "    if (!this.#isTrusted() || !(await this.#saveMarker(marker))) return false;\n",
   }),
   bug("log_purged_before_the_marker", "state, marker, purge: in this order (B.1)", {
     in: "src/node/compaction.ts",
-    find: "    if (!(await this.#saveMarker(marker))) return false;\n" +
+    find: "    if (!this.#isTrusted() || !(await this.#saveMarker(marker))) return false;\n" +
       "    const heldIndex",
     replace: "    await this.#log.purge(marker.index);\n" +
-      "    if (!(await this.#saveMarker(marker))) return false;\n    const heldIndex",
+      "    if (!this.#isTrusted() || !(await this.#saveMarker(marker))) return false;\n    const heldIndex",
   }),
   bug("install_forgets_the_vote", "the marker carries the vote record (rule S2)", {
     in: "src/node/event_loop.ts",
@@ -168,11 +168,12 @@ export const NODE_BUGS: readonly PlantedBug[] = [
     find: "    this.#searched = options.parked.index;",
     replace: "    this.#searched = options.parked.index + 2;",
   }),
-  bug("full_disk_loses_entries", "entries that met a full disk are written again", {
+  bug("full_disk_counts_as_written", "what met a full disk is promised to nobody", {
     in: "src/node/append_queue.ts",
     find: "      if (!isDiskFull(error)) throw error;\n      return this.#run(this.#retryLater());",
     replace:
       "      if (!isDiskFull(error)) throw error;\n      this.#waiting.splice(0, works.length);\n" +
+      "      for (const work of works) work.onDurable();\n" +
       "      return this.#run(this.#retryLater());",
   }),
 ];

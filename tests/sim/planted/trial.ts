@@ -6,6 +6,9 @@ import { applyEdit, type PlantedBug } from "./planted_bug.ts";
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
 
+/** A bug may make a run go round in circles, where no simulated time passes. */
+const TRIAL_MS_MAX = 40 * 60_000;
+
 /** What simulator and explorer need. */
 const COPIED = ["src", "tests/sim", "tests/explore", "deno.json"];
 
@@ -37,6 +40,7 @@ export async function trial(bug: PlantedBug, search: Search): Promise<TrialOutco
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
+      signal: AbortSignal.timeout(TRIAL_MS_MAX),
     });
     const { code, stdout, stderr } = await command.output();
     const decoder = new TextDecoder();
