@@ -176,6 +176,25 @@ Deno.test("A kept statement that no longer compiles fails by that, whatever else
   deepStrictEqual(answers, [[error, error, error], [error, error, error]]);
 });
 
+Deno.test("A table's size is forgotten with the index whose statistics told it (Q5)", () => {
+  const numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT";
+  compareWithCopy(
+    [
+      "CREATE TABLE few(a)",
+      "CREATE TABLE many(a)",
+      `INSERT INTO many ${numbers} 400) SELECT i % 10 FROM n`,
+      `INSERT INTO few ${numbers} 20) SELECT i % 10 FROM n`,
+      "CREATE TABLE l(a, b)",
+      "CREATE INDEX i ON few(a)",
+      "ANALYZE",
+      "DROP INDEX i",
+    ],
+    // Which of the two is the outer one follows from their sizes.
+    ["INSERT INTO l SELECT few.rowid, many.rowid FROM few, many WHERE few.a = many.a LIMIT 2"],
+    (writer) => strictEqual(writer.rows("SELECT a, b FROM l"), "[[1,1],[1,11]]"),
+  );
+});
+
 Deno.test("PRAGMA optimize makes no statistics, which would follow the connection's past (S18)", () => {
   compareWithCopy(
     [

@@ -6,11 +6,12 @@ import { CommandEncoder, stampCommand } from "../../src/command/command_encoder.
 import { FORMAT } from "../../src/command/request.ts";
 import type { Value } from "../../src/command/value.ts";
 import { Draw } from "./draw.ts";
-import { firstSchema, planning, schemaChange } from "./schema.ts";
+import { firstSchema, joining, planning, schemaChange } from "./schema.ts";
 import {
   change,
   control,
   endless,
+  explain,
   hostile,
   insert,
   pragma,
@@ -54,6 +55,8 @@ const REPEATED_SHARE = 0.1;
 const REPEATED_COUNT = 60;
 /** Of entries that take something away: what follows lacks values. */
 const TOO_FEW_SHARE = 0.5;
+/** Of entries that take something away: explain what may be gone by then, as did an entry before them. */
+const EXPLAINED_SHARE = 0.4;
 
 /** The entries of a seed, with `statementCount` statements or a few more. */
 export function generateLog(seed: number, statementCount: number): GeneratedEntry[] {
@@ -79,6 +82,12 @@ export function generateLog(seed: number, statementCount: number): GeneratedEntr
   for (const sql of firstSchema(draw)) add([{ sql, ...draw.take() }]);
   for (let count = entries.length; count < statementCount;) {
     const statements = drawEntry(draw, recent);
+    if (statements.some(takesAway) && draw.happens(EXPLAINED_SHARE)) {
+      const before = explained(draw);
+      count += before.length;
+      add(before);
+      statements.push(...before.slice(0, 1));
+    }
     const key = draw.happens(KEY_SHARE) ? `key${draw.below(KEYS_COUNT)}` : undefined;
     const isAgain = key !== undefined && draw.happens(AGAIN_SHARE);
     for (let times = isAgain ? 2 : 1; times > 0; times--) {
@@ -119,6 +128,11 @@ function tooFewValues(draw: Draw, recent: readonly GeneratedStatement[]): Genera
     .map(({ sql, values, marks }) => ({ sql, values: values.slice(1), marks: [...marks, mark] }));
 }
 
+/** An EXPLAIN, and queries behind it, for which those who keep few statements forget it. */
+function explained(draw: Draw): GeneratedStatement[] {
+  return [explain, query, query].map((make) => ({ sql: make(draw), ...draw.take() }));
+}
+
 function takesAway({ marks }: GeneratedStatement): boolean {
   return marks.some((mark) => mark.startsWith("DROP") || mark.startsWith("RENAME"));
 }
@@ -138,6 +152,7 @@ function oneStatement(draw: Draw): string {
     [14, () => virtual(draw)],
     [7, () => schemaChange(draw)],
     [8, () => planning(draw)],
+    [6, () => joining(draw)],
     [6, () => prune(draw)],
     [4, () => control(draw)],
     [3, () => pragma(draw)],

@@ -143,6 +143,11 @@ const POLICIES: readonly PlantedBug[] = [
     find: "    if (!prepared.isKept) return prepared;\n",
     replace: "    if (prepared !== undefined) return prepared;\n",
   }),
+  bug("explain_is_not_compiled_anew", "results do not depend on what is kept (rule Q5)", {
+    in: "src/state_machine/sql_session.ts",
+    find: "    else if (statement.explain === 0) return prepared;\n",
+    replace: "    else return prepared;\n",
+  }),
   bug("explain_is_kept", "kept answers are the same everywhere (rule X2)", {
     in: ENTRIES,
     find: "      if (this.#context.isNamed && isQuery && statement.explain !== 0) {",

@@ -5,6 +5,7 @@
  *   t0 INTEGER PRIMARY KEY   t1 no key   t2 WITHOUT ROWID   t3 AUTOINCREMENT   t4 STRICT, CHECK, UNIQUE
  *   t5 generated columns, indexes on expressions   t6, t7 foreign keys   log what triggers write
  *   f5, fx, f4 full text   rt, ri R-Tree   gp geopoly   v0, v1 views   pl much in it, and many plans
+ *   pj, pk few rows and many, an index each that comes and goes   jl which of them came first in a join
  */
 import type { Draw } from "./draw.ts";
 import { expression, type Place } from "./expressions.ts";
@@ -121,11 +122,21 @@ function rest(draw: Draw): string[] {
       INSERT INTO pl SELECT i % ${2 + draw.below(5)}, i % ${2 + draw.below(60)}, i FROM n`,
     "CREATE INDEX pa ON pl(a, c)",
     "CREATE INDEX pb ON pl(b, c DESC)",
+    "CREATE TABLE pj(a, b, c)",
+    "CREATE TABLE pk(a, b, c)",
+    "CREATE TABLE jl(a, b)",
+    fill("pj", 20),
+    fill("pk", 150),
     createIndex(draw),
     createIndex(draw),
     createTrigger(draw),
     createTrigger(draw),
   ];
+}
+
+function fill(table: "pj" | "pk", rowCount: number): string {
+  return `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ${rowCount})
+      INSERT INTO ${table} SELECT i % 10, i % 7, i FROM n`;
 }
 
 function createIndex(draw: Draw): string {
@@ -189,6 +200,30 @@ export function planning(draw: Draw): string {
     [1, () => "DROP INDEX IF EXISTS pa"],
     [1, () => "CREATE INDEX IF NOT EXISTS pa ON pl(a, c)"],
     [1, () => "CREATE INDEX IF NOT EXISTS pb ON pl(b, c DESC)"],
+  ]);
+}
+
+/**
+ * A join that asks for some rows without an order, or what changes the sizes that the planner believes.
+ * A connection remembers a table's size when the statistics are gone that it came from, with the only
+ * index or with the rows; whoever reads the schema anew knows nothing of it.
+ */
+export function joining(draw: Draw): string {
+  draw.mark("join without order");
+  const table = draw.pick(["pj", "pk"] as const);
+  const column = (): string => draw.pick(["a", "b", "c"]);
+  const drop = `DROP INDEX IF EXISTS ${table}x`;
+  const create = (): string => `CREATE INDEX IF NOT EXISTS ${table}x ON ${table}(${column()})`;
+  return draw.choose([
+    [12, () => {
+      const pair = `pj.${column()} = pk.${column()}`;
+      return `INSERT INTO jl SELECT pj.rowid, pk.rowid FROM pj, pk WHERE ${pair} LIMIT 2`;
+    }],
+    [2, () => drop],
+    [2, () => create()],
+    [2, () => `ANALYZE ${table}`],
+    [4, () => `${create()}; ANALYZE ${table}; ${drop}`],
+    [2, () => `DELETE FROM ${table}; ANALYZE ${table}; ${fill(table, 10 + draw.below(200))}`],
   ]);
 }
 

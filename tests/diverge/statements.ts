@@ -145,7 +145,7 @@ export function query(draw: Draw): string {
     }],
     [4, () => `SELECT ${windowCall(draw, OF_TABLE)} FROM ${source} LIMIT 5`],
     [2, () => `SELECT ${list} UNION SELECT ${list} ORDER BY 1 LIMIT 3`],
-    [1, () => mathematics(draw)],
+    [3, () => mathematics(draw)],
     [1, () => draw.mark("join", `SELECT x.b, y.c FROM t1 x JOIN ${source} y ON x.a = y.a LIMIT 5`)],
     [
       1,
@@ -216,7 +216,7 @@ export function virtual(draw: Draw): string {
     }],
     [2, () => fullText(draw, "f5", FTS5_CALLS)],
     [2, () => fullText(draw, "f4", FTS4_CALLS)],
-    [1, () => draw.mark("optimize()", "SELECT optimize(f4) FROM f4 WHERE f4 MATCH 'fox' LIMIT 2")],
+    [3, () => draw.mark("optimize()", "SELECT optimize(f4) FROM f4 WHERE f4 MATCH 'fox' LIMIT 2")],
     [1, () => "INSERT INTO log(a, b) SELECT term, doc FROM fv LIMIT 3"],
     [1, () => "INSERT INTO log(a, b) SELECT term, documents FROM fa LIMIT 3"],
     [1, () => `INSERT INTO log(a, b) SELECT token, position FROM tk WHERE input = ${text()}`],
@@ -374,6 +374,13 @@ export function hostile(draw: Draw): string {
     "DROP TABLE IF EXISTS own",
     "PRAGMA foreign_keys",
   ]);
+}
+
+/** What SQLite would do with a table that comes and goes, to its knowledge of the moment. */
+export function explain(draw: Draw): string {
+  draw.mark("EXPLAIN");
+  return draw.pick(["EXPLAIN ", "EXPLAIN QUERY PLAN "]) +
+    draw.pick(["INSERT INTO late DEFAULT VALUES", "SELECT * FROM late"]);
 }
 
 /** A write that never ends: the log's verdict is what ends it. */
