@@ -144,17 +144,18 @@ export class Quarantine implements NodeObserver {
     }
   }
 
-  /** A leader goes on: what its clients wait for is answered before it has handed over. */
+  /**
+   * A leader goes on: what its clients wait for is answered before it has handed over. A node that may not
+   * campaign knows its leader for ever, also one that is gone: what counts is when it was heard.
+   */
   #restOrGoOn(nowMs: number): void {
     const { node } = this.#options;
-    const { applyQueue } = node.loop;
+    const { applyQueue, leaderContactMs } = node.loop;
     if (node.isLeader) return applyQueue.release();
-    if (node.leaderId !== NOBODY) {
-      this.#leaderSeenMs = nowMs;
-      return applyQueue.hold();
-    }
+    this.#leaderSeenMs = Math.max(this.#leaderSeenMs, leaderContactMs ?? -Infinity);
     const isAlone = nowMs - this.#leaderSeenMs > QUARANTINE_LEADERLESS_MS;
     if (isAlone && !this.#isWorking) applyQueue.release();
+    else if (!isAlone && node.leaderId !== NOBODY) applyQueue.hold();
   }
 
   /** To the healthy voter that has most of the log, among those heard from. */

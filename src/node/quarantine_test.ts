@@ -287,6 +287,18 @@ Deno.test("A node in quarantine leaves leading to others for three election time
   ok(follower.health.isQuarantined);
 });
 
+Deno.test("A node in quarantine that may not campaign applies what is committed when its leader falls silent (V2, D2)", async () => {
+  const mark = { cleanIndex: 0, quarantine: { index: 1, verdictIndex: 1 } };
+  const follower = new Follower({ mark, voters: [1, 2] });
+  await follower.give(undefined, undefined);
+  await follower.pass(1_000);
+  const rested = follower.node.appliedIndex;
+  await follower.pass(3_000);
+  deepStrictEqual([rested, follower.node.appliedIndex], [1, 3]);
+  strictEqual(follower.node.leaderId, LEADER, "nothing has told it that this one is gone");
+  ok(follower.health.isQuarantined);
+});
+
 Deno.test("A node whose others were all removed gives its quarantine up: nobody could renew it (V2)", async () => {
   const mark = { cleanIndex: 4, quarantine: { index: 7, verdictIndex: 8 } };
   const follower = new Follower({ mark, voters: [3] });
