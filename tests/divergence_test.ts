@@ -46,6 +46,7 @@ async function findAndRenew(
   const { answers } = await untilRenewed(victim, WRONG);
   const acknowledged = await stop();
   ok(acknowledged > 0);
+  match(victim.node.log(), /serves no reads until it is renewed/);
   // While it knew that its data was wrong, it answered none of it.
   for (const answer of answers) match(answer, /^\[\[0\]\]$|differs/);
   await eventually(async () => {

@@ -83,5 +83,10 @@ export const ELAPSED_MS_MAX = 10_000;
 /** Bytes of the header; no command is shorter. */
 export const HEADER_BYTES = 32;
 
+/** The byte of a command's kind, without reading the rest; undefined for what is too short to be one. */
+export function kindByteOf(payload: Uint8Array): number | undefined {
+  return payload.length < HEADER_BYTES ? undefined : payload[OFFSET.kind];
+}
+
 /** Bytes of a statement without its SQL and values. */
 export const STATEMENT_BYTES_MIN = 13;

@@ -10,6 +10,7 @@ import { assert } from "../base/assert.ts";
 import { type NodeId, nodeId } from "../base/ids.ts";
 import type { MemberDigest } from "../command/command.ts";
 import { allMembers } from "../raft/configuration.ts";
+import { jointVote } from "../raft/quorum.ts";
 import type { ConfState } from "../raft/types.ts";
 
 /** What came of a comparison. Members are in no order. */
@@ -41,25 +42,16 @@ export function judgeDigests(
   const reported = [...digests.keys()];
   const isDiffering = new Set(digests.values()).size > 1;
   const right = [...new Set(digests.values())].find((digest) =>
-    isHeldByMajority(configuration, (id) => digests.get(id) === digest)
+    jointVote(configuration, (id) => digests.get(id) === digest) === "won"
   );
   if (right === undefined) return isDiffering ? { kind: "undecided", reported } : UNKNOWN;
   const healthy = reported.filter((id) => digests.get(id) === right);
   const diverged = reported.filter((id) => digests.get(id) !== right);
   assert(
-    !isHeldByMajority(configuration, (id) => diverged.includes(id)),
+    jointVote(configuration, (id) => diverged.includes(id)) !== "won",
     "judgeDigests: a majority would go into quarantine",
   );
   return { kind: "decided", digest: right, healthy, diverged };
 }
 
 const UNKNOWN = { kind: "unknown" } as const;
-
-function isHeldByMajority(
-  { voters, votersOutgoing }: ConfState,
-  isHolder: (id: NodeId) => boolean,
-): boolean {
-  return [voters, votersOutgoing].every((set) =>
-    set.length === 0 || set.filter(isHolder).length * 2 > set.length
-  );
-}

@@ -32,6 +32,14 @@ export interface PeerCarrier {
   sendSnapshot(message: SnapshotMessage, file: StateExport): void;
 }
 
+/** A state that this node is to send: at or past `indexMin`. */
+export interface StateWish {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly term: Term;
+  readonly indexMin: LogIndex;
+}
+
 interface Held {
   readonly file: StateExport;
   readonly metadata: SnapshotMetadata;
@@ -168,12 +176,7 @@ export class Peers implements PeersPort {
    * @throws {OperatingError} `conflict` when this state is not to be sent.
    */
   maybeSendState(
-    { from, to, term, indexMin }: {
-      readonly from: NodeId;
-      readonly to: NodeId;
-      readonly term: Term;
-      readonly indexMin: LogIndex;
-    },
+    { from, to, term, indexMin }: StateWish,
   ): boolean {
     if (!this.#health.maySendState) {
       throw new OperatingError("conflict", "Cannot send this state: it may be wrong itself");

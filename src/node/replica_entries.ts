@@ -4,7 +4,7 @@
  */
 import type { CompareCommand, DigestVerdictCommand } from "../command/command.ts";
 import { decodeCommand } from "../command/command_decoder.ts";
-import { HEADER_BYTES, KIND, OFFSET } from "../command/command_format.ts";
+import { KIND, kindByteOf } from "../command/command_format.ts";
 import type { LogIndex } from "../base/ids.ts";
 import type { ApplyEntry } from "./ports.ts";
 
@@ -29,8 +29,8 @@ export function tellOfReplicas(listener: ReplicaListener, entry: ApplyEntry): vo
 export function readReplicaCommand(
   { kind, payload }: Pick<ApplyEntry, "kind" | "payload">,
 ): ReplicaCommand | undefined {
-  if (kind !== "normal" || payload.length < HEADER_BYTES) return undefined;
-  const byte = payload[OFFSET.kind];
+  if (kind !== "normal") return undefined;
+  const byte = kindByteOf(payload);
   if (byte !== KIND.compare && byte !== KIND.digestVerdict) return undefined;
   const command = decodeCommand(payload);
   return command.kind === "compare" || command.kind === "digest_verdict" ? command : undefined;

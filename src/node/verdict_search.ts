@@ -7,7 +7,7 @@ import { type LogIndex, logIndex } from "../base/ids.ts";
 import { APPLY_BATCH_BYTES_MAX } from "../base/limits.ts";
 import type { VerdictCommand } from "../command/command.ts";
 import { decodeCommand } from "../command/command_decoder.ts";
-import { HEADER_BYTES, KIND, OFFSET } from "../command/command_format.ts";
+import { KIND, kindByteOf } from "../command/command_format.ts";
 import type { LogPort } from "./ports.ts";
 
 /** One search, for one parked entry. Ends with `onFound`; `onMissing` may come many times before. */
@@ -75,7 +75,7 @@ export class VerdictSearch {
 
 /** The verdict in an entry's payload, if it holds one. Cheap for all others. */
 function readVerdict(payload: Uint8Array): VerdictCommand | undefined {
-  if (payload.length < HEADER_BYTES || payload[OFFSET.kind] !== KIND.verdict) return undefined;
+  if (kindByteOf(payload) !== KIND.verdict) return undefined;
   const command = decodeCommand(payload);
   return command.kind === "verdict" ? command : undefined;
 }

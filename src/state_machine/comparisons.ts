@@ -4,7 +4,7 @@
  */
 import { FatalError } from "../base/errors.ts";
 import { logIndex } from "../base/ids.ts";
-import { HEADER_BYTES, KIND, OFFSET } from "../command/command_format.ts";
+import { KIND, kindByteOf } from "../command/command_format.ts";
 import type { LogEntry, StateDigest } from "../node/ports.ts";
 import type { FileReserve } from "../os/deno_file_reserve.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
@@ -147,6 +147,5 @@ export class Comparisons {
 
 /** Whether an entry asks for a digest of the state behind it. */
 export function isCompareEntry({ kind, payload }: Pick<LogEntry, "kind" | "payload">): boolean {
-  return kind === "normal" && payload.length >= HEADER_BYTES &&
-    payload[OFFSET.kind] === KIND.compare;
+  return kind === "normal" && kindByteOf(payload) === KIND.compare;
 }

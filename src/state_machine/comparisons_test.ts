@@ -15,7 +15,7 @@ import { Comparisons } from "./comparisons.ts";
 import { ReadGate } from "./read_gate.ts";
 import { digestState } from "./state_digest.ts";
 import { StateMachine } from "./state_machine.ts";
-import { applyAll, createTestState, entry, openTestWriter } from "./testing.ts";
+import { applyAll, createTestState, entry, openTestWriter, testLiveState } from "./testing.ts";
 
 const ignore = !hasRowDigest(testLibrary());
 /** Rows of the large table: some slices. */
@@ -51,17 +51,7 @@ async function startMachine(folder: TemporaryFolder, mode: "ram" | "disk"): Prom
   const path = folder.file("db.sqlite");
   createTestState(path);
   return await StateMachine.start({
-    live: {
-      library: testLibrary(),
-      location: testLibraryLocation(),
-      path,
-      mode,
-      isRam: false,
-      dataDirectory: folder.path,
-      generation: 1,
-      durableIndex: 1,
-      foreignKeys: false,
-    },
+    live: testLiveState({ path, dataDirectory: folder.path, mode }),
     readers: 1,
     clock: new DenoClock(),
     onFatal: (error) => {

@@ -1,6 +1,6 @@
 /**
  * What the main thread and the digest thread say to each other. Of each `pin` there is one `pinned`, and then
- * one `digested`; `stop` in shared memory ends what is under way.
+ * one `digested`; a cell in shared memory says which of them is wanted, and what is not ends.
  */
 import type { LibraryLocation } from "../sqlite/loader.ts";
 
@@ -12,7 +12,7 @@ export type DigestRequest =
     readonly path: string;
     /** The gate before each read (read_gate.ts). */
     readonly gate: SharedArrayBuffer;
-    /** One cell: the index of the newest `pin`, by its lower 32 bits, or `STOPPED`. */
+    /** One cell: `cellOf` the newest `pin`, or `STOPPED`. */
     readonly wanted: SharedArrayBuffer;
   }
   /** Nothing is applied until `pinned`: the state is that behind the entry at `index`. */
@@ -34,7 +34,7 @@ export type DigestReply =
   | { readonly kind: "closed" }
   | { readonly kind: "fatal"; readonly message: string; readonly exitStatus: 70 | 74 };
 
-/** What the cell says while `index` is wanted. */
+/** What the cell says while `index` is wanted: its lower 31 bits, never `STOPPED`. */
 export function cellOf(index: number): number {
   return index % 2 ** 31;
 }

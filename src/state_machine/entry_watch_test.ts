@@ -6,12 +6,12 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { logIndex } from "../base/ids.ts";
 import { DenoClock } from "../os/deno_clock.ts";
 import { FakeClock } from "../os/fake_clock.ts";
-import { TemporaryFolder, testLibrary, testLibraryLocation } from "../sqlite/testing.ts";
+import { TemporaryFolder } from "../sqlite/testing.ts";
 import { EntryWatch, Watchdog } from "./entry_watch.ts";
 import { STUCK_LOOK_MS, STUCK_LOOKS_MAX } from "./limits.ts";
 import { readStuckIndex, writeStuckIndex } from "./state_folders.ts";
 import { StateMachine } from "./state_machine.ts";
-import { createTestState, entry } from "./testing.ts";
+import { createTestState, entry, testLiveState } from "./testing.ts";
 
 /** A pattern that is compared with each part of a text: some seconds, in one step of SQLite's. */
 const ONE_LONG_STEP =
@@ -54,17 +54,7 @@ function start(
   watchdog?: { readonly lookMs: number; readonly looksMax: number },
 ): Promise<StateMachine> {
   return StateMachine.start({
-    live: {
-      library: testLibrary(),
-      location: testLibraryLocation(),
-      path,
-      mode: "ram",
-      isRam: false,
-      dataDirectory,
-      generation: 1,
-      durableIndex: 1,
-      foreignKeys: false,
-    },
+    live: testLiveState({ path, dataDirectory }),
     readers: 1,
     clock: new DenoClock(),
     watchdog,

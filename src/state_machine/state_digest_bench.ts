@@ -8,10 +8,10 @@ import { encodeCommand } from "../command/command_encoder.ts";
 import type { ApplyEntry } from "../node/ports.ts";
 import { DenoClock } from "../os/deno_clock.ts";
 import { Connection } from "../sqlite/connection.ts";
-import { TemporaryFolder, testLibrary, testLibraryLocation } from "../sqlite/testing.ts";
+import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
 import { digestState } from "./state_digest.ts";
 import { StateMachine } from "./state_machine.ts";
-import { createTestState, entry } from "./testing.ts";
+import { createTestState, entry, testLiveState } from "./testing.ts";
 
 const BATCH_COUNT = 64;
 const SLICE_BYTES = 4 * 1024 * 1024;
@@ -56,17 +56,7 @@ function digestAlone(path: string, label: string): void {
 
 async function startMachine(path: string, folder: string): Promise<StateMachine> {
   return await StateMachine.start({
-    live: {
-      library: testLibrary(),
-      location: testLibraryLocation(),
-      path,
-      mode: "ram",
-      isRam: false,
-      dataDirectory: folder,
-      generation: 1,
-      durableIndex: 1,
-      foreignKeys: false,
-    },
+    live: testLiveState({ path, dataDirectory: folder }),
     readers: 1,
     clock: new DenoClock(),
     onFatal: (error) => {

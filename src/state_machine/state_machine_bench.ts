@@ -5,10 +5,10 @@
  */
 import type { ApplyEntry } from "../node/ports.ts";
 import { DenoClock } from "../os/deno_clock.ts";
-import { TemporaryFolder, testLibrary, testLibraryLocation } from "../sqlite/testing.ts";
+import { TemporaryFolder } from "../sqlite/testing.ts";
 import type { QueryRequest } from "../command/request.ts";
 import { StateMachine } from "./state_machine.ts";
-import { createTestState, entry } from "./testing.ts";
+import { createTestState, entry, testLiveState } from "./testing.ts";
 
 const BATCH_COUNT = 64;
 const CLIENT_COUNT = 64;
@@ -123,17 +123,7 @@ async function main(seconds: number): Promise<void> {
   createTestState(path);
   print(`before        RSS ${rssMiB()} MiB`);
   const machine = await StateMachine.start({
-    live: {
-      library: testLibrary(),
-      location: testLibraryLocation(),
-      path,
-      mode: "ram",
-      isRam: false,
-      dataDirectory: folder.path,
-      generation: 1,
-      durableIndex: 1,
-      foreignKeys: false,
-    },
+    live: testLiveState({ path, dataDirectory: folder.path }),
     readers: 2,
     clock: new DenoClock(),
     onFatal: (error) => {

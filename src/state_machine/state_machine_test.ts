@@ -9,9 +9,15 @@ import { decodeCommand } from "../command/command_decoder.ts";
 import type { QueryRequest } from "../command/request.ts";
 import type { ApplyEntry, QueryOutcome } from "../node/ports.ts";
 import { DenoClock } from "../os/deno_clock.ts";
-import { TemporaryFolder, testLibrary, testLibraryLocation } from "../sqlite/testing.ts";
+import { TemporaryFolder } from "../sqlite/testing.ts";
 import { StateMachine } from "./state_machine.ts";
-import { createTestState, entry, type EntrySettings, type ShortStatement } from "./testing.ts";
+import {
+  createTestState,
+  entry,
+  type EntrySettings,
+  type ShortStatement,
+  testLiveState,
+} from "./testing.ts";
 
 const ENDLESS =
   "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n) SELECT max(x) FROM n";
@@ -78,17 +84,7 @@ async function withMachine(
   createTestState(path);
   const failures: unknown[] = [];
   const machine = await StateMachine.start({
-    live: {
-      library: testLibrary(),
-      location: testLibraryLocation(),
-      path,
-      mode: options.mode ?? "ram",
-      isRam: false,
-      dataDirectory: folder.path,
-      generation: 1,
-      durableIndex: 1,
-      foreignKeys: false,
-    },
+    live: testLiveState({ path, dataDirectory: folder.path, mode: options.mode ?? "ram" }),
     readers: options.readers ?? 1,
     clock: new DenoClock(),
     onFatal: (error) => failures.push(error),
@@ -377,17 +373,7 @@ Deno.test("A writer that cannot go on says so, and nothing pretends that it did 
   createTestState(path);
   const failed = Promise.withResolvers<unknown>();
   const machine = await StateMachine.start({
-    live: {
-      library: testLibrary(),
-      location: testLibraryLocation(),
-      path,
-      mode: "ram",
-      isRam: false,
-      dataDirectory: folder.path,
-      generation: 1,
-      durableIndex: 1,
-      foreignKeys: false,
-    },
+    live: testLiveState({ path, dataDirectory: folder.path }),
     readers: 1,
     clock: new DenoClock(),
     onFatal: failed.resolve,

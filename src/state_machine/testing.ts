@@ -10,11 +10,12 @@ import type { NamedValue, Value } from "../command/value.ts";
 import type { ApplyEntry } from "../node/ports.ts";
 import { Connection } from "../sqlite/connection.ts";
 import { setSwitches } from "../sqlite/settings.ts";
-import { testLibrary } from "../sqlite/testing.ts";
+import { testLibrary, testLibraryLocation } from "../sqlite/testing.ts";
 import type { ReadValue } from "../sqlite/values.ts";
 import { ApplyBatch, packBatch } from "./apply_batch.ts";
 import type { BatchOutcome } from "./batch_runner.ts";
 import { createStateFile } from "./state_file.ts";
+import type { LiveState } from "./state_machine.ts";
 import { Writer } from "./writer.ts";
 
 /** A statement in short: SQL, or SQL with positional values. */
@@ -194,4 +195,25 @@ export function contentOf(path: string): string {
 function valueText(value: ReadValue): string {
   if (value instanceof Uint8Array) return `x${value.toHex()}`;
   return typeof value === "number" && Object.is(value, -0) ? "-0" : `${typeof value} ${value}`;
+}
+
+/** The live file of a fresh state (`createTestState`), for a state machine to run. */
+export function testLiveState(
+  { path, dataDirectory, mode = "ram" }: {
+    readonly path: string;
+    readonly dataDirectory: string;
+    readonly mode?: "ram" | "disk";
+  },
+): LiveState {
+  return {
+    library: testLibrary(),
+    location: testLibraryLocation(),
+    path,
+    mode,
+    isRam: false,
+    dataDirectory,
+    generation: 1,
+    durableIndex: 1,
+    foreignKeys: false,
+  };
 }

@@ -2,7 +2,8 @@
  * The node's peers port in the simulation: messages go to the network, a snapshot to be sent is the state
  * of a moment in memory, one that was received becomes a generation of the model.
  */
-import { type LogIndex, logIndex, type NodeId, type Term } from "../../src/base/ids.ts";
+import { type LogIndex, logIndex, type NodeId } from "../../src/base/ids.ts";
+import type { StateWish } from "../../src/node/peers.ts";
 import type { LogMarker, PeersPort } from "../../src/node/ports.ts";
 import { decodeConfiguration, encodeConfiguration } from "../../src/raft/configuration.ts";
 import type { Message } from "../../src/raft/message.ts";
@@ -72,12 +73,7 @@ export class SimPeers implements PeersPort {
 
   /** As production's (node/peers.ts). */
   maybeSendState(
-    { from, to, term, indexMin }: {
-      readonly from: NodeId;
-      readonly to: NodeId;
-      readonly term: Term;
-      readonly indexMin: LogIndex;
-    },
+    { from, to, term, indexMin }: StateWish,
   ): boolean {
     if (!this.#host.maySend()) throw new OperatingError("conflict", "may be wrong itself");
     const snapshot = this.snapshotToSend(indexMin);
