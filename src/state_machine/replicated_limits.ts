@@ -11,7 +11,13 @@ export const SOFT_LIMIT_STEPS_DEFAULT = 100_000_000;
 /** How many steps a client's millisecond of `db_timeout` is worth (rule A4). */
 export const STEPS_PER_TIMEOUT_MS = 10_000;
 
-/** The hard limit is the soft one times this (rule A4). */
+/**
+ * Steps that an entry may take without a verdict, however short its `db_timeout` (rule A4): what replicas count
+ * differently for one entry, 10,000 for each statement inside of an FTS5 table, must be little beside it.
+ */
+export const TIMEOUT_STEPS_MIN = 1_000_000;
+
+/** Nothing is voided before it took the steps that need a verdict times this; so no replica went on without (rule A4). */
 export const HARD_LIMIT_FACTOR = 4;
 
 /** Bytes of one text, blob or row (rule A4b, fault S30). */

@@ -1,7 +1,8 @@
 /**
  * How long an entry may run (rule A4), counted in steps of SQLite's virtual machine. The count is not
  * the same on every replica, so passing the soft limit is never a result: the entry is rolled back and
- * waits for the log's verdict. While the leader tries such an entry, the clock counts too.
+ * waits for the log's verdict. While the leader tries such an entry, the clock counts too, but not before
+ * the entry is so far past that limit that no replica can have stayed below it.
  */
 import { assert } from "../base/assert.ts";
 import type { Connection } from "../sqlite/connection.ts";
@@ -10,7 +11,7 @@ import { type Statement, StatementStatus } from "../sqlite/statement.ts";
 import type { EntryWatch } from "./entry_watch.ts";
 import { Interruption } from "./interruption.ts";
 import { PROGRESS_STEPS } from "./limits.ts";
-import { HARD_LIMIT_FACTOR, STEPS_PER_TIMEOUT_MS } from "./replicated_limits.ts";
+import { HARD_LIMIT_FACTOR, STEPS_PER_TIMEOUT_MS, TIMEOUT_STEPS_MIN } from "./replicated_limits.ts";
 
 const RESET = { reset: true } as const;
 
@@ -22,6 +23,8 @@ export class StepBudget {
   readonly #nowMs: () => number;
   #limit = Infinity;
   #deadlineMs = Infinity;
+  /** Steps up to which the deadline does not count. */
+  #deadlineSteps = 0;
   /** Steps of the entry's finished statements. */
   #steps = 0;
   /** Steps of the running statement that the handler has seen. */
@@ -60,13 +63,16 @@ export class StepBudget {
       throw new Interruption({ kind: "exhausted" });
     }
     this.#watch?.enter(index);
-    const hard = softLimitSteps * HARD_LIMIT_FACTOR;
-    const byTimeout = timeoutMs === 0 ? Infinity : timeoutMs * STEPS_PER_TIMEOUT_MS;
+    const byTimeout = timeoutMs === 0
+      ? Infinity
+      : Math.max(timeoutMs * STEPS_PER_TIMEOUT_MS, TIMEOUT_STEPS_MIN);
+    const withoutVerdict = Math.min(softLimitSteps, byTimeout);
     this.#limit = mode === "apply"
-      ? Math.min(softLimitSteps, byTimeout)
+      ? withoutVerdict
       : mode === "trial"
-      ? hard
+      ? softLimitSteps * HARD_LIMIT_FACTOR
       : Infinity;
+    this.#deadlineSteps = withoutVerdict * HARD_LIMIT_FACTOR;
     this.#deadlineMs = mode === "trial" && timeoutMs > 0 ? this.#nowMs() + timeoutMs : Infinity;
     this.#steps = 0;
     this.#running = 0;
@@ -88,8 +94,12 @@ export class StepBudget {
 
   /** Whether the entry has used up its steps or its time. */
   get isExhausted(): boolean {
-    if (this.#deadlineMs !== Infinity && this.#nowMs() >= this.#deadlineMs) return true;
-    return this.#isExhausted;
+    return this.#isExhausted || this.#isLate();
+  }
+
+  #isLate(): boolean {
+    return this.#deadlineMs !== Infinity && this.#steps + this.#running > this.#deadlineSteps &&
+      this.#nowMs() >= this.#deadlineMs;
   }
 
   #goOn(): boolean {
