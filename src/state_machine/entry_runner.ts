@@ -234,7 +234,10 @@ export class EntryRunner {
       if (isLoose) this.#context.setForeignKeys({ isOn: isTrue(facts.pragma.value) });
       return this.#isRows ? this.#empty() : this.#counters(undefined);
     }
-    if (facts.keyword === "VACUUM") this.#refuseVacuum({ isLoose, isWhole: facts.isWhole });
+    if (facts.keyword === "VACUUM") {
+      // Nothing behind it, and nothing before it: not in its string, nor in another one.
+      this.#refuseVacuum({ isLoose, isOnly: facts.isWhole && number === 0 });
+    }
     const outcome = this.#runner.run(statement, facts, {
       format: this.#options.format,
       number,
@@ -256,8 +259,8 @@ export class EntryRunner {
   }
 
   /** @throws {Interruption} when it is alone in its entry, as it must be. */
-  #refuseVacuum(options: { readonly isLoose: boolean; readonly isWhole: boolean }): never {
-    const isAlone = options.isLoose && options.isWhole && this.#command.statementCount === 1;
+  #refuseVacuum(options: { readonly isLoose: boolean; readonly isOnly: boolean }): never {
+    const isAlone = options.isLoose && options.isOnly && this.#command.statementCount === 1;
     if (isAlone) throw new Interruption({ kind: "outside" });
     throw new StatementError("cannot VACUUM from within a transaction");
   }

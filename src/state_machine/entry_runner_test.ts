@@ -349,6 +349,18 @@ Deno.test("VACUUM runs alone in its entry, and nowhere else (A2)", () => {
       '[{"error":"cannot VACUUM from within a transaction"},{"last_insert_id":1,"rows_affected":1}]',
     ],
     ["VACUUM INTO '/tmp/dust-must-not-exist'", '[{"error":"authorization denied"}]'],
+    [" ; /* all */ VACUUM ;", '[{"last_insert_id":1,"rows_affected":1}]'],
+    ["DELETE FROM sqlite_dust_state; VACUUM", '[{"error":"not authorized"}]'],
+    [
+      "INSERT INTO t VALUES(2); VACUUM",
+      '[{"error":"cannot VACUUM from within a transaction"}]',
+    ],
+    [
+      "PRAGMA recursive_triggers=1; VACUUM INTO '/tmp/dust-must-not-exist'",
+      '[{"error":"not authorized"}]',
+    ],
+    ["SELECT 1; VACUUM", '[{"error":"cannot VACUUM from within a transaction"}]'],
+    ["VACUUM; VACUUM", '[{"error":"cannot VACUUM from within a transaction"}]'],
   ]);
 });
 

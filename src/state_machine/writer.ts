@@ -181,9 +181,11 @@ export class Writer implements Disposable {
   #vacuum(sql: string): string | undefined {
     assert(this.connection.isAutocommit, "Writer: VACUUM within a transaction");
     const { authorizer } = this.#session;
+    // Compiled as everything is: what the authorizer lets pass is what this one statement does inside.
+    using statement = this.connection.prepare(sql);
     authorizer.isVacuum = true;
     try {
-      this.connection.exec(sql);
+      statement.run();
       return undefined;
     } catch (error) {
       if (error instanceof SqliteError && error.class === "result") return error.message;
