@@ -152,6 +152,45 @@ export const PATCHES: readonly Patch[] = [
     after: `    memset(pGlobal->aLocaleHdr, 0, sizeof(pGlobal->aLocaleHdr));`,
   },
   {
+    // FTS3 and FTS4 merge by themselves at COMMIT, as much as the transaction has written: with entries applied
+    // in batches (rule A1) that would be other segments on each replica. The setting is kept and does nothing.
+    name: "fts3-automerge",
+    before: `   && p->nLeafAdd>(nMinMerge/16)
+   && p->nAutoincrmerge && p->nAutoincrmerge!=0xff
+  ){`,
+    after: `   && 0
+   && p->nLeafAdd>(nMinMerge/16)
+   && p->nAutoincrmerge && p->nAutoincrmerge!=0xff
+  ){`,
+  },
+  {
+    // These two make a table for FTS3 that has none, which FTS4 has from the start, and go on believing in it
+    // when that is rolled back: COMMIT failed then, for everybody.
+    name: "fts3-merge",
+    before: `    if( !p->bHasStat ){
+      assert( p->bFts4==0 );
+      sqlite3Fts3CreateStatTable(&rc, p);
+    }`,
+    after: `    if( !p->bHasStat ) rc = SQLITE_ERROR;`,
+  },
+  {
+    name: "fts3-automerge-setting",
+    before: `  p->nAutoincrmerge = fts3Getint(&zParam);
+  if( p->nAutoincrmerge==1 || p->nAutoincrmerge>MergeCount(p) ){
+    p->nAutoincrmerge = 8;
+  }
+  if( !p->bHasStat ){
+    assert( p->bFts4==0 );
+    sqlite3Fts3CreateStatTable(&rc, p);
+    if( rc ) return rc;
+  }`,
+    after: `  if( !p->bHasStat ) return SQLITE_ERROR;
+  p->nAutoincrmerge = fts3Getint(&zParam);
+  if( p->nAutoincrmerge==1 || p->nAutoincrmerge>MergeCount(p) ){
+    p->nAutoincrmerge = 8;
+  }`,
+  },
+  {
     // What a function says of its result besides the value (JSON, a locale) is not stored. Indexes on
     // expressions and CHECKs saw it all the same when the row was written, and not when it was read: an
     // index on json_array(b) was damaged by INSERT ... SELECT json_object(...). Three sites: checks and

@@ -243,3 +243,36 @@ Deno.test({
     ok(filesOfSort(db) > before, "without the option a sort would be on disk");
   },
 });
+
+testPinned(
+  "Patch fts3-automerge: the setting is kept, and COMMIT merges nothing by itself",
+  () => {
+    const segments = (batch: number): unknown => {
+      using db = openMemory();
+      db.exec("CREATE VIRTUAL TABLE f USING fts4(a); INSERT INTO f(f) VALUES('automerge=2')");
+      for (let at = 0; at < 240; at++) {
+        if (at % batch === 0) db.exec("BEGIN");
+        db.exec(`SAVEPOINT s; INSERT INTO f VALUES('word${at}'); RELEASE s`);
+        if (at % batch === batch - 1) db.exec("COMMIT");
+      }
+      strictEqual(db.query("SELECT value FROM f_stat WHERE id = 2")[0]?.[0], 2);
+      return db.query("SELECT level, idx, hex(root) FROM f_segdir");
+    };
+    deepStrictEqual(segments(120), segments(1));
+  },
+);
+
+testPinned(
+  "Patches fts3-merge, fts3-automerge-setting: FTS3 makes no table that it believes in when it is undone",
+  () => {
+    for (const command of ["merge=4,2", "automerge=2"]) {
+      using db = openMemory();
+      db.exec("CREATE VIRTUAL TABLE f USING fts3(a)");
+      db.exec("BEGIN; INSERT INTO f VALUES('one'); SAVEPOINT s");
+      throws(() => db.exec(`INSERT INTO f(f) VALUES('${command}')`), /SQL logic error/);
+      db.exec("ROLLBACK TO s; INSERT INTO f VALUES('two'); COMMIT");
+      deepStrictEqual(db.query("SELECT count(*) FROM f WHERE f MATCH 'one OR two'"), [[2]]);
+      deepStrictEqual(db.query("SELECT name FROM sqlite_schema WHERE name = 'f_stat'"), []);
+    }
+  },
+);

@@ -204,15 +204,13 @@ export function virtual(draw: Draw): string {
     ],
     [2, () => draw.mark(table, `DELETE FROM ${table} WHERE rowid = ${draw.below(20)}`)],
     [1, () => {
-      const command = draw.pick([
-        "optimize",
-        "rebuild",
-        "merge=4,2",
-        "integrity-check",
-        "delete-all",
-      ]);
-      draw.mark("fts command");
-      return `INSERT INTO ${table}(${table}) VALUES('${command}')`;
+      const command = ftsCommand(draw, table);
+      if (draw.happens(0.7)) return draw.mark("fts command", command);
+      const insert = `INSERT INTO ${table}(a, b) VALUES(${text()}, ${text()})`;
+      return draw.mark(
+        "fts command undone",
+        `SAVEPOINT s; ${insert}; ${command}; ROLLBACK TO s; RELEASE s; ${insert}`,
+      );
     }],
     [2, () => fullText(draw, "f5", FTS5_CALLS)],
     [2, () => fullText(draw, "f4", FTS4_CALLS)],
@@ -247,6 +245,36 @@ export function virtual(draw: Draw): string {
         "INSERT INTO log(a, b) SELECT geopoly_json(_shape), geopoly_area(_shape) FROM gp LIMIT 2",
     ],
   ]);
+}
+
+/** What changes an index of full text, or how it is kept: in memory, too. */
+function ftsCommand(draw: Draw, table: string): string {
+  const plain = (): string => {
+    const command = draw.pick(["optimize", "rebuild", "integrity-check", "delete-all", "flush"]);
+    return `INSERT INTO ${table}(${table}) VALUES('${command}')`;
+  };
+  if (table === "f4") {
+    const command = draw.pick(["merge=4,2", "merge=100,4", "automerge=2", "automerge=0"]);
+    return draw.happens(0.5) ? plain() : `INSERT INTO f4(f4) VALUES('${command}')`;
+  }
+  const setting = draw.pick([
+    ["merge", "4"],
+    ["merge", "-16"],
+    ["automerge", "2"],
+    ["automerge", "0"],
+    ["usermerge", "2"],
+    ["crisismerge", "3"],
+    ["deletemerge", "5"],
+    ["pgsz", "64"],
+    ["pgsz", "1000"],
+    ["hashsize", "2000"],
+    ["secure-delete", "1"],
+    ["rank", "'bm25(10.0, 5.0)'"],
+  ]);
+  const [name = "", value = ""] = setting;
+  return draw.happens(0.4)
+    ? plain()
+    : `INSERT INTO ${table}(${table}, rank) VALUES('${name}', ${value})`;
 }
 
 function fullText(draw: Draw, table: string, calls: Readonly<Record<string, string>>): string {
