@@ -79,9 +79,12 @@ export class StepBudget {
     this.#isExhausted = false;
   }
 
-  /** Ends the entry, or what was left of it. */
+  /** Ends the entry, or what was left of it. Statements of our own between entries have no limit. */
   leave(): void {
     this.#watch?.enter(0);
+    this.#limit = Infinity;
+    this.#deadlineMs = Infinity;
+    this.#isExhausted = false;
   }
 
   /** Counts a statement that has ended, however it did. */
