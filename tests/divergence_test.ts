@@ -5,6 +5,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { eventually, execute, get, type Member, TestCluster, values } from "./cluster.ts";
 import {
+  damagePages,
   everywhere,
   handOverTo,
   meddle,
@@ -76,3 +77,56 @@ Deno.test("a leader with another row hands over and is renewed; no acknowledged 
   await findAndRenew(cluster, { victim: leader, heir: leader });
   ok((await cluster.leader(heir)).name !== leader.name);
 });
+
+Deno.test("a follower whose file is damaged ends, and the next process takes its leader's state (V2, D4)", async () => {
+  await using cluster = await filled(["--on-disk"]);
+  const leader = await cluster.leader();
+  const [victim] = cluster.others(leader);
+  ok(victim !== undefined);
+  await damagePages(victim, "t");
+  // Nothing of what it says of that table is a row.
+  await values(victim, "SELECT sum(length(v)) FROM t", "none").then(
+    (answer) => match(answer, /malformed/),
+    (error) => ok(error instanceof TypeError, String(error)),
+  );
+  strictEqual((await ended(victim)).code, 74);
+  match(victim.node.log(), /database disk image is malformed/);
+  const stop = writeOn(leader);
+  await cluster.restart(victim);
+  const { answers } = await untilRenewed(victim, WRONG);
+  for (const answer of answers) match(answer, /differs/);
+  const acknowledged = await stop();
+  ok(acknowledged > 0);
+  match(victim.node.log(), /serves no reads until it is renewed/);
+  await eventually(
+    async () => (await everywhere(cluster, "SELECT count(*) FROM w")).size === 1,
+    "all to have the same rows",
+  );
+  deepStrictEqual(
+    await everywhere(cluster, "SELECT count(*) FROM w"),
+    new Set([`[[${acknowledged}]]`]),
+  );
+  deepStrictEqual(await everywhere(cluster, "SELECT sum(length(v)) FROM t"), new Set(["[[5000]]"]));
+});
+
+Deno.test("a file in memory that is damaged is built anew from its copy and the log", async () => {
+  await using cluster = await filled([]);
+  const [victim] = cluster.others(await cluster.leader());
+  ok(victim !== undefined);
+  await damagePages(victim, "t");
+  await values(victim, "SELECT sum(length(v)) FROM t", "none").catch(() => undefined);
+  strictEqual((await ended(victim)).code, 74);
+  await cluster.restart(victim);
+  strictEqual(await values(victim, "SELECT sum(length(v)) FROM t", "none"), "[[5000]]");
+  strictEqual((await replicaFacts(victim)).state, "ok");
+});
+
+/** How the process ended, which it did by itself. */
+async function ended({ node }: Member): Promise<Deno.CommandStatus> {
+  await eventually(async () => {
+    const answer = await fetch(`${node.url}/readyz`).catch(() => undefined);
+    await answer?.body?.cancel();
+    return answer === undefined;
+  }, "the process to end");
+  return await node.stop("SIGKILL");
+}

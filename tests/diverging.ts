@@ -57,6 +57,21 @@ export async function meddle(member: Member, sql: string): Promise<void> {
   connection.exec(sql);
 }
 
+/** Overwrites a table's pages in a member's live file, as a disk might. Nobody else may be writing. */
+export async function damagePages(member: Member, table: string): Promise<void> {
+  const path = await liveFile(member);
+  using connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
+  connection.exec("PRAGMA busy_timeout = 5000; PRAGMA wal_checkpoint(TRUNCATE)");
+  const leaves = "SELECT pageno, pgsize FROM dbstat WHERE name = ? AND pagetype = 'leaf'";
+  const pages = connection.query(leaves, table);
+  if (pages.length === 0) throw new Error(`damagePages: ${table} has no pages`);
+  using file = await Deno.open(path, { write: true });
+  for (const [number, size] of pages) {
+    file.seekSync((Number(number) - 1) * Number(size), Deno.SeekMode.Start);
+    file.writeSync(new Uint8Array(Number(size)).fill(0xff));
+  }
+}
+
 /** What a member says of itself beside the others. */
 export async function replicaFacts(member: Member): Promise<Readonly<Record<string, unknown>>> {
   return JSON.parse(await get(member, "/status?key=cluster.replicas"));

@@ -43,8 +43,15 @@ export class FatalError extends Error {
   override readonly name = "FatalError";
   /** 1 configuration or data directory, 74 I/O error (EX_IOERR), 65 damaged data (EX_DATAERR). */
   readonly exitStatus: 1 | 65 | 74;
-  constructor(exitStatus: 1 | 65 | 74, message: string, options?: ErrorOptions) {
+  /** Whether it is the state's file that cannot be used any more: the next start must not go on with it. */
+  readonly isStateDamaged: boolean;
+  constructor(
+    exitStatus: 1 | 65 | 74,
+    message: string,
+    options?: ErrorOptions & { readonly isStateDamaged?: boolean },
+  ) {
     super(message, options);
     this.exitStatus = exitStatus;
+    this.isStateDamaged = options?.isStateDamaged ?? false;
   }
 }

@@ -10,6 +10,7 @@
  *     DATA_DIR/REMOVED   this member was removed; its log and state go to removed-TIME/ when it comes back
  *     DATA_DIR/raft/     peers.json of an operator, when a majority is lost
  */
+import { runInBackground } from "../base/background.ts";
 import { FatalError } from "../base/errors.ts";
 import { logIndex, type NodeId, nodeId, term } from "../base/ids.ts";
 import type { Genesis } from "../command/genesis.ts";
@@ -107,8 +108,9 @@ async function openLocked(
   for (const finding of log.findings) {
     options.logger.warn("Log recovered after a crash", { finding: JSON.stringify(finding) });
   }
-  const stateMachine = await openState({ ...options, writer }, log);
   const health = await HealthFile.open({ fileSystem, directory: joinPath(path, "state") });
+  const onFatal = (error: unknown): void => crashAfterMark(error, { ...options, health });
+  const stateMachine = await openState({ ...options, writer, onFatal }, log);
   return { log, stateMachine, health };
 }
 
@@ -256,6 +258,22 @@ export function firstBirth(
       softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
     },
   };
+}
+
+/**
+ * A state on disk that turns out to be damaged has no other copy here: the next start begins in quarantine, and
+ * takes the state of the cluster's leader (rule V2). In memory it is built anew.
+ */
+function crashAfterMark(
+  error: unknown,
+  { health, mode, onFatal }: Pick<OpenDataOptions, "mode" | "onFatal"> & {
+    readonly health: HealthFile;
+  },
+): void {
+  const isDamaged = error instanceof FatalError && error.isStateDamaged;
+  if (!isDamaged || mode !== "disk") return onFatal(error);
+  const saved = health.save({ ...health.mark, quarantine: { index: 0, verdictIndex: 0 } });
+  runInBackground(saved.finally(() => onFatal(error)), onFatal);
 }
 
 async function openState(

@@ -92,6 +92,12 @@ export class SqliteError extends OperatingError {
   get class(): ErrorClass {
     return classifyError(this.extendedCode);
   }
+
+  /** Whether the file is no sound database. */
+  get isDamage(): boolean {
+    const code = this.extendedCode & 0xff;
+    return this.class === "fatal" && (code === ResultCode.CORRUPT || code === ResultCode.NOTADB);
+  }
 }
 
 /**

@@ -9,6 +9,7 @@ import type { LogEntry, StateDigest } from "../node/ports.ts";
 import type { FileReserve } from "../os/deno_file_reserve.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
 import { cellOf, type DigestReply, type DigestRequest, STOPPED } from "./digest_messages.ts";
+import { errorOfReply } from "./fatal_reply.ts";
 
 /** The file, and whom the thread serves. */
 export interface ComparisonsOptions {
@@ -135,12 +136,8 @@ export class Comparisons {
       }
       case "closed":
         return this.#closed.resolve();
-      case "fatal": {
-        const { exitStatus, message } = reply;
-        return this.#options.onFatal(
-          exitStatus === 70 ? new Error(message) : new FatalError(exitStatus, message),
-        );
-      }
+      case "fatal":
+        return this.#options.onFatal(errorOfReply(reply));
     }
   }
 }

@@ -3,6 +3,7 @@
  * one `digested`; a cell in shared memory says which of them is wanted, and what is not ends.
  */
 import type { LibraryLocation } from "../sqlite/loader.ts";
+import type { FatalReply } from "./fatal_reply.ts";
 
 /** To the digest thread. */
 export type DigestRequest =
@@ -32,7 +33,7 @@ export type DigestReply =
     readonly digest: { readonly resultChain: string; readonly content: string } | undefined;
   }
   | { readonly kind: "closed" }
-  | { readonly kind: "fatal"; readonly message: string; readonly exitStatus: 70 | 74 };
+  | FatalReply;
 
 /** What the cell says while `index` is wanted: its lower 31 bits, never `STOPPED`. */
 export function cellOf(index: number): number {

@@ -10,6 +10,7 @@ import { Connection } from "../sqlite/connection.ts";
 import { ResultCode, SqliteError } from "../sqlite/errors.ts";
 import { openLibrary } from "../sqlite/loader.ts";
 import { cellOf, type DigestReply, type DigestRequest } from "./digest_messages.ts";
+import { fatalReply } from "./fatal_reply.ts";
 import {
   BUSY_TIMEOUT_MS,
   DIGEST_REST_FACTOR,
@@ -19,8 +20,6 @@ import {
 import { ReadGate } from "./read_gate.ts";
 import { digestState } from "./state_digest.ts";
 
-/** An assertion or an unknown error: a bug of ours. */
-const BUG_EXIT_STATUS = 70;
 const STATE = "SELECT applied_index, result_chain FROM sqlite_dust_state";
 
 interface Opened {
@@ -122,8 +121,6 @@ self.onmessage = (event: MessageEvent<DigestRequest>) => {
   try {
     handle(event.data);
   } catch (error) {
-    const isOperating = error instanceof SqliteError;
-    const message = error instanceof Error ? error.stack ?? error.message : String(error);
-    reply({ kind: "fatal", message, exitStatus: isOperating ? 74 : BUG_EXIT_STATUS });
+    reply(fatalReply(error));
   }
 };

@@ -38,6 +38,7 @@ import {
   keepGeneration,
   livePath,
   makeLiveFolder,
+  removeLiveIdentity,
   removeTransfers,
   requireFile,
   writeLiveIdentity,
@@ -114,7 +115,12 @@ export async function openStateMachine(options: OpenOptions): Promise<StateMachi
     live,
     readers: Math.max(1, readers),
     clock,
-    onFatal,
+    onFatal: (error) => {
+      // The next start builds it from its copy and the log.
+      const isDamaged = error instanceof FatalError && error.isStateDamaged;
+      if (isDamaged && live.isRam) removeLiveIdentity(live.path);
+      onFatal(error);
+    },
     writer: options.writer,
   });
 }

@@ -6,12 +6,13 @@
  * not even started, and their error is the wire's.
  * Not here: messages, streams and their credits (reader_worker.ts).
  */
-import { FatalError, OperatingError } from "../base/errors.ts";
+import { OperatingError } from "../base/errors.ts";
 import type { Statement as RequestStatement } from "../command/command.ts";
 import { FORMAT, type ResultFormat } from "../command/request.ts";
 import { ResultCode, SqliteError } from "../sqlite/errors.ts";
 import { SqlText } from "../sqlite/sql_text.ts";
 import type { Statement } from "../sqlite/statement.ts";
+import { sqliteFailed } from "./fatal_reply.ts";
 import type { JsonWriter } from "./json_writer.ts";
 import { bindValues, type ValueList } from "./parameters.ts";
 import {
@@ -256,11 +257,7 @@ export class QueryRunner {
       default:
         // A query may ask for more memory than there is; that is no fault of the file.
         if (error.extendedCode === ResultCode.NOMEM) return error.message;
-        throw new FatalError(
-          74,
-          `Cannot read: SQLite reported ${error.extendedCode}: ${error.message}`,
-          { cause: error },
-        );
+        throw sqliteFailed("read", error);
     }
   }
 }

@@ -8,6 +8,7 @@
 import type { ErrorCode } from "../base/errors.ts";
 import type { BodyText } from "../command/request.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
+import type { FatalReply } from "./fatal_reply.ts";
 
 /** Cells of the shared memory, one Int32 each. */
 export const CELL = {
@@ -75,4 +76,4 @@ export type ReaderReply =
     readonly isLast: boolean;
   }
   | { readonly kind: "closed" }
-  | { readonly kind: "fatal"; readonly message: string; readonly exitStatus: 65 | 74 | 70 };
+  | FatalReply;

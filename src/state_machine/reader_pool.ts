@@ -6,11 +6,12 @@
  * one, and whoever answers first counts. Queues are bounded: full means refuse now.
  */
 import { assert } from "../base/assert.ts";
-import { FatalError, OperatingError } from "../base/errors.ts";
+import { OperatingError } from "../base/errors.ts";
 import type { BodyText, QueryRequest, RequestBody } from "../command/request.ts";
 import type { QueryOutcome } from "../node/ports.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { FileReserve } from "../os/deno_file_reserve.ts";
+import { errorOfReply } from "./fatal_reply.ts";
 import {
   QUERIES_WAITING_MAX,
   QUERY_BATCH_CHARACTERS_MAX,
@@ -241,11 +242,7 @@ export class ReaderPool {
       case "piece":
         return this.#onPiece(thread, reply);
       case "fatal":
-        this.#options.onFatal(
-          reply.exitStatus === 70
-            ? new Error(reply.message)
-            : new FatalError(reply.exitStatus, reply.message),
-        );
+        this.#options.onFatal(errorOfReply(reply));
     }
   }
 

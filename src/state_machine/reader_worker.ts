@@ -6,11 +6,13 @@
  * The main thread ends a query by `sqlite3_interrupt`, naming it in shared memory first (rule Q12).
  */
 import { assert, AssertionError, unreachable } from "../base/assert.ts";
-import { type ErrorCode, FatalError, OperatingError } from "../base/errors.ts";
+import { type ErrorCode, OperatingError } from "../base/errors.ts";
 import { type BodyText, decodeBody, type RequestBody } from "../command/request.ts";
 import { encodeExecuteBody } from "../command/execute_body.ts";
 import { parseStatements } from "../command/statement_parser.ts";
+import { ResultCode, SqliteError } from "../sqlite/errors.ts";
 import { openLibrary } from "../sqlite/loader.ts";
+import { fatalReply, sqliteFailed } from "./fatal_reply.ts";
 import { JsonWriter } from "./json_writer.ts";
 import {
   READ_GATE_MS_MAX,
@@ -32,8 +34,6 @@ import {
 } from "./reader_messages.ts";
 import type { SqlSession } from "./sql_session.ts";
 
-/** An assertion or an unknown error: a bug of ours. */
-const BUG_EXIT_STATUS = 70;
 const CREDIT_POLL_MS = 1000;
 
 /** What this thread has once it was told to open. */
@@ -222,6 +222,9 @@ function fail(error: unknown): void {
   if (error instanceof QueryStopped) {
     return reply({ kind: "failed", ticket, code: "canceled", message: error.message });
   }
+  const isGround = error instanceof SqliteError && error.class === "fatal" &&
+    error.extendedCode !== ResultCode.NOMEM;
+  if (isGround) throw sqliteFailed("read", error);
   if (!(error instanceof OperatingError)) throw error;
   const { message } = error;
   const code: ErrorCode = error.code;
@@ -239,15 +242,6 @@ self.onmessage = (event: MessageEvent<ReaderRequest>) => {
     handle(event.data);
   } catch (error) {
     isBroken = true;
-    if (error instanceof FatalError) {
-      reply({
-        kind: "fatal",
-        message: error.message,
-        exitStatus: error.exitStatus === 65 ? 65 : 74,
-      });
-    } else {
-      const message = error instanceof Error ? error.stack ?? error.message : String(error);
-      reply({ kind: "fatal", message, exitStatus: BUG_EXIT_STATUS });
-    }
+    reply(fatalReply(error));
   }
 };

@@ -26,6 +26,7 @@ import {
   writeSync,
 } from "node:fs";
 import { userInfo } from "node:os";
+import { dirname } from "node:path";
 import { FatalError } from "../base/errors.ts";
 import { joinPath } from "../os/file_system.ts";
 
@@ -227,4 +228,9 @@ export function makeLiveFolder(folder: string): void {
 /** Says whose a live file is, once it is complete: an unfinished one is nobody's. */
 export function writeLiveIdentity(folder: string, identity: string): void {
   writeFileSync(joinPath(folder, IDENTITY_NAME), identity, { mode: 0o600 });
+}
+
+/** A live file in memory is nobody's from now on: it is damaged. */
+export function removeLiveIdentity(path: string): void {
+  rmSync(joinPath(dirname(path), IDENTITY_NAME), { force: true });
 }

@@ -5,11 +5,11 @@
  * thrown as Interruption (the batch starts over) or FatalError (the node stops).
  * Not here: the answer's text (entry_runner.ts), transactions of users (savepoints.ts).
  */
-import { FatalError } from "../base/errors.ts";
 import { FORMAT, type ResultFormat } from "../command/request.ts";
 import { ResultCode, SqliteError } from "../sqlite/errors.ts";
 import { hasDeferredForeignKeys } from "../sqlite/settings.ts";
 import type { Statement } from "../sqlite/statement.ts";
+import { sqliteFailed } from "./fatal_reply.ts";
 import { Interruption, type KnownFailure } from "./interruption.ts";
 import { ENTRY_RESULT_BYTES_MAX } from "./replicated_limits.ts";
 import { errorResult, type RowSink, writeRows } from "./result_encoder.ts";
@@ -255,10 +255,6 @@ export function notAResult(error: SqliteError): Error {
     case "full":
       return new Interruption({ kind: "full" });
     default:
-      return new FatalError(
-        74,
-        `Cannot apply: SQLite reported ${error.extendedCode}: ${error.message}`,
-        { cause: error },
-      );
+      return sqliteFailed("apply", error);
   }
 }

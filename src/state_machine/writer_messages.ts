@@ -7,6 +7,7 @@
 import type { EntryResult } from "../node/ports.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
 import type { Verdict } from "./batch_runner.ts";
+import type { FatalReply } from "./fatal_reply.ts";
 import type { Synchronous } from "./writer.ts";
 
 /** To the writer. */
@@ -69,7 +70,7 @@ export type WriterReply =
   | { readonly kind: "closed"; readonly id: number }
   /** Reads have held up the emptying of the `-wal` for too long: interrupt the oldest ones. */
   | { readonly kind: "readers_in_the_way" }
-  | { readonly kind: "fatal"; readonly message: string; readonly exitStatus: 1 | 65 | 74 | 70 };
+  | FatalReply;
 
 /** The answer to a batch. */
 export type AppliedReply = WriterReply & { readonly kind: "applied" };

@@ -7,6 +7,7 @@ import { assert } from "../base/assert.ts";
 import { runInBackground } from "../base/background.ts";
 import { FatalError } from "../base/errors.ts";
 import type { Watchdog } from "./entry_watch.ts";
+import { errorOfReply } from "./fatal_reply.ts";
 import { WriterMailbox } from "./writer_mailbox.ts";
 import {
   type AppliedReply,
@@ -50,7 +51,7 @@ export class WriterThread {
     this.#onFatal = listener.onFatal;
     this.#worker.onmessage = ({ data }: MessageEvent<WriterReply>) => {
       if (data.kind === "readers_in_the_way") listener.onReadersInTheWay();
-      else if (data.kind === "fatal") listener.onFatal(errorOf(data));
+      else if (data.kind === "fatal") listener.onFatal(errorOfReply(data));
       else this.#settle(data);
     };
     this.#worker.onerror = (event) => {
@@ -119,9 +120,4 @@ export class WriterThread {
     this.#waiting.delete(reply.id);
     settle(reply);
   }
-}
-
-function errorOf(reply: WriterReply & { readonly kind: "fatal" }): Error {
-  const { message, exitStatus } = reply;
-  return exitStatus === 70 ? new Error(message) : new FatalError(exitStatus, message);
 }

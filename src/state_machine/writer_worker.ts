@@ -6,13 +6,12 @@
  */
 import { assert, AssertionError, unreachable } from "../base/assert.ts";
 import { entryChainText } from "../base/entry_chain.ts";
-import { FatalError } from "../base/errors.ts";
 import { parentPath } from "../os/file_system.ts";
-import { SqliteError } from "../sqlite/errors.ts";
 import { openLibrary } from "../sqlite/loader.ts";
 import { ApplyBatch } from "./apply_batch.ts";
 import type { BatchOutcome } from "./batch_runner.ts";
 import { EntryWatch } from "./entry_watch.ts";
+import { fatalReply } from "./fatal_reply.ts";
 import {
   GIVEN_IN_A_ROW_MAX,
   MAILBOX_WAIT_MS,
@@ -22,7 +21,6 @@ import {
 } from "./limits.ts";
 import { ReadGate } from "./read_gate.ts";
 import { RoomKeeper } from "./room_keeper.ts";
-import { notAResult } from "./statement_runner.ts";
 import { WalKeeper } from "./wal_keeper.ts";
 import { Writer } from "./writer.ts";
 import { WriterMailbox } from "./writer_mailbox.ts";
@@ -44,9 +42,6 @@ interface Opened {
   readonly mailbox: WriterMailbox;
   readonly path: string;
 }
-
-/** An assertion or an unknown error: a bug of ours. */
-const BUG_EXIT_STATUS = 70;
 
 const nowMs = (): number => performance.now();
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
@@ -266,14 +261,7 @@ function guard(work: () => void): void {
     work();
   } catch (caught) {
     isBroken = true;
-    const error = caught instanceof SqliteError ? notAResult(caught) : caught;
-    const exitStatus = error instanceof FatalError ? error.exitStatus : BUG_EXIT_STATUS;
-    const message = error instanceof Error ? error.stack ?? error.message : String(error);
-    reply({
-      kind: "fatal",
-      message: error instanceof FatalError ? error.message : message,
-      exitStatus,
-    });
+    reply(fatalReply(caught));
   }
 }
 
