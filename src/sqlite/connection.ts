@@ -31,6 +31,9 @@ const PREPARE_PERSISTENT = 0x01;
 
 const OUT = allocate(8);
 const OUT_VIEW = new DataView(OUT.buffer);
+/** Where a result code goes that must not come back as a result (call_source.ts). */
+const CODE = allocate(4);
+const CODE_VIEW = new Int32Array(CODE.buffer);
 const TAIL = allocate(8);
 const TAIL_VIEW = new DataView(TAIL.buffer);
 const LITTLE_ENDIAN = true;
@@ -143,13 +146,10 @@ export class Connection implements Disposable {
     options: { readonly persistent: boolean } = { persistent: false },
   ): Prepared {
     assert(from >= 0 && from <= sql.sizeBytes, "prepareNext: from is outside the text");
-    const code = this.#symbols.sqlite3_prepare_v3(
-      this.pointer,
+    const code = this.#prepare(
       Deno.UnsafePointer.create(sql.address + BigInt(from)),
       sql.sizeBytes - from + 1,
       options.persistent ? PREPARE_PERSISTENT : 0,
-      OUT,
-      TAIL,
     );
     const address = OUT_VIEW.getBigUint64(0, LITTLE_ENDIAN);
     const statement = address === 0n ? undefined : this.#adopt(address);
@@ -159,6 +159,16 @@ export class Connection implements Disposable {
     // Behind blanks at the end SQLite's tail may be the closing NUL's far side.
     const end = Number(TAIL_VIEW.getBigUint64(0, LITTLE_ENDIAN) - sql.address);
     return { statement, tail: Math.min(end, sql.sizeBytes) };
+  }
+
+  /** Leaves the statement in OUT and the rest of the text in TAIL. @returns the result code. */
+  #prepare(text: Deno.PointerValue, sizeBytes: number, flags: number): number {
+    const { dust_prepare, sqlite3_prepare_v3 } = this.#symbols;
+    if (dust_prepare === null) {
+      return sqlite3_prepare_v3(this.pointer, text, sizeBytes, flags, OUT, TAIL);
+    }
+    dust_prepare(this.pointer, text, sizeBytes, flags, OUT, TAIL, CODE);
+    return CODE_VIEW[0] ?? 0;
   }
 
   /** Runs all statements of a string, rows ignored. @throws as `prepareNext` and `Statement.step`. */

@@ -69,7 +69,7 @@ static int dustValue(DustDigest *p, sqlite3_stmt *pStmt, int i){
   return SQLITE_OK;
 }
 
-int dust_digest_rows(sqlite3_stmt *pStmt, void *pState, int nByteMax){
+void dust_digest_rows(sqlite3_stmt *pStmt, void *pState, int nByteMax, int *pCode){
   DustDigest d;
   int rc;
   memcpy(&d, pState, sizeof(d));
@@ -83,7 +83,7 @@ int dust_digest_rows(sqlite3_stmt *pStmt, void *pState, int nByteMax){
     if( rc!=SQLITE_ROW || d.bytes>=(sqlite3_uint64)nByteMax ) break;
   }
   memcpy(pState, &d, sizeof(d));
-  return rc;
+  *pCode = rc;
 }
 
 static sqlite3_uint64 dustMix(sqlite3_uint64 x){

@@ -22,7 +22,13 @@ const SYMBOLS = {
   memcpy_out: { name: "memcpy", parameters: [BUF, PTR, I32], result: "void" },
   memcpy_in: { name: "memcpy", parameters: [PTR, BUF, I32], result: "void" },
   dust_digest_end: { parameters: [BUF], result: "void", optional: true },
-  dust_digest_rows: { parameters: [PTR, BUF, I32], result: I32, optional: true },
+  dust_digest_rows: { parameters: [PTR, BUF, I32, BUF], result: "void", optional: true },
+  dust_prepare: {
+    parameters: [PTR, PTR, I32, "u32", BUF, BUF, BUF],
+    result: "void",
+    optional: true,
+  },
+  dust_step: { parameters: [PTR, BUF], result: "void", optional: true },
   dust_sqlite_recipe: { parameters: [], result: PTR, optional: true },
 
   sqlite3_backup_finish: { parameters: [PTR], result: I32 },

@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { FatalError } from "../base/errors.ts";
+import { CALL_SOURCE } from "./call_source.ts";
 import { DIGEST_SOURCE } from "./digest_source.ts";
 
 /** Where the amalgamation comes from. The npm package is only the carrier: none of its code runs. */
@@ -191,6 +192,18 @@ export const PATCHES: readonly Patch[] = [
   }`,
   },
   {
+    // An index that is emptied begins with the number of its settings' last change. A connection that has not read
+    // those settings yet knows no number and wrote 0: other bytes than on a replica that runs for longer.
+    name: "fts5-cookie",
+    before: `  p->bTotalsValid = 0;
+
+  /* Delete the contents of the %_data and %_docsize tables. */`,
+    after: `  (void)sqlite3Fts5IndexLoadConfig(p->pIndex);
+  p->bTotalsValid = 0;
+
+  /* Delete the contents of the %_data and %_docsize tables. */`,
+  },
+  {
     // What a function says of its result besides the value (JSON, a locale) is not stored. Indexes on
     // expressions and CHECKs saw it all the same when the row was written, and not when it was read: an
     // index on json_array(b) was damaged by INSERT ... SELECT json_object(...). Three sites: checks and
@@ -237,7 +250,8 @@ export const PATCHES: readonly Patch[] = [
 /** Identifies source, options, patches and what comes behind, 16 hex digits. Neither compiler nor processor is in it. */
 export function recipeHash(): string {
   const options = [...SQLITE_OPTIONS].sort();
-  const recipe = JSON.stringify([SOURCE, COMPILER_OPTIONS, options, PATCHES, DIGEST_SOURCE]);
+  const sources = [DIGEST_SOURCE, CALL_SOURCE];
+  const recipe = JSON.stringify([SOURCE, COMPILER_OPTIONS, options, PATCHES, sources]);
   return createHash("sha256").update(recipe).digest("hex").slice(0, 16);
 }
 
@@ -256,7 +270,7 @@ export function patchSource(source: string): string {
     }
     text = text.slice(0, at) + patch.after + text.slice(at + patch.before.length);
   }
-  return text + DIGEST_SOURCE +
+  return text + DIGEST_SOURCE + CALL_SOURCE +
     `\nconst char *dust_sqlite_recipe(void){ return "${recipeHash()}"; }\n`;
 }
 

@@ -5,7 +5,7 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { FatalError } from "../base/errors.ts";
 import { ClockVfs } from "./clock_vfs.ts";
-import type { Connection } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import { SqliteError } from "./errors.ts";
 import { PATCHES, patchSource, recipeHash } from "./pinned_build.ts";
 import { hasDeferredForeignKeys } from "./settings.ts";
@@ -276,3 +276,35 @@ testPinned(
     }
   },
 );
+
+testPinned("Patch fts5-cookie: an emptied index is the same bytes on a fresh connection", () => {
+  const cookies = (isFresh: boolean): unknown => {
+    const path = Deno.makeTempFileSync();
+    try {
+      const open = (): Connection => Connection.open(testLibrary(), { path, mode: "readwrite" });
+      let db = open();
+      db.exec("CREATE VIRTUAL TABLE f USING fts5(a, content='')");
+      db.exec("INSERT INTO f(f, rank) VALUES('pgsz', 64)");
+      if (isFresh) {
+        db.close();
+        db = open();
+      }
+      db.exec("INSERT INTO f(f) VALUES('delete-all')");
+      const rows = db.query("SELECT id, hex(block) FROM f_data");
+      db.close();
+      return rows;
+    } finally {
+      Deno.removeSync(path);
+    }
+  };
+  deepStrictEqual(cookies(true), cookies(false));
+});
+
+testPinned("Functions may spoil what their callers were optimized on: the process lives", () => {
+  const program = new URL("./deoptimizing_program.ts", import.meta.url);
+  const { success, stdout, stderr } = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", "--no-check", program.pathname],
+  }).outputSync();
+  const text = new TextDecoder().decode(stdout);
+  ok(success && text === "alive true\n", text + new TextDecoder().decode(stderr).slice(0, 300));
+});

@@ -21,6 +21,9 @@ import type { Scratch } from "./scratch.ts";
 import { type BindValue, fromInt64, type ReadValue, toInt64, ValueType } from "./values.ts";
 
 const BYTE = allocate(1);
+/** Where a result code goes that must not come back as a result (call_source.ts). */
+const CODE = allocate(4);
+const CODE_VIEW = new Int32Array(CODE.buffer);
 const SIZE_BYTES_MAX = 2 ** 31 - 1;
 
 /** Counters of a statement, for `Statement.status`. */
@@ -163,7 +166,10 @@ export class Statement implements Disposable {
    */
   stepCode(): number {
     assert(this.#pointer !== null, "Statement: used after finalize");
-    const code = this.#symbols.sqlite3_step(this.#pointer);
+    const { dust_step, sqlite3_step } = this.#symbols;
+    const code = dust_step === null
+      ? sqlite3_step(this.#pointer)
+      : (dust_step(this.#pointer, CODE), CODE_VIEW[0] ?? 0);
     this.connection.checkCallbacks();
     return code;
   }
@@ -176,7 +182,8 @@ export class Statement implements Disposable {
     assert(this.#pointer !== null, "Statement: used after finalize");
     const digest = this.#symbols.dust_digest_rows;
     assert(digest !== null, "Statement.digestRows: not in this library");
-    const code = digest(this.#pointer, state, sizeBytes);
+    digest(this.#pointer, state, sizeBytes, CODE);
+    const code = CODE_VIEW[0] ?? 0;
     this.connection.checkCallbacks();
     if (code === ResultCode.ROW) return true;
     if (code === ResultCode.DONE) return false;
