@@ -204,6 +204,31 @@ export const PATCHES: readonly Patch[] = [
   /* Delete the contents of the %_data and %_docsize tables. */`,
   },
   {
+    // Settings that are read anew, as after a ROLLBACK TO, left two as they were: what was undone still counted,
+    // until the next start.
+    name: "fts5-settings",
+    before: `  pConfig->nDeleteMerge = FTS5_DEFAULT_DELETE_AUTOMERGE;
+
+  zSql = sqlite3Fts5Mprintf(&rc, zSelect, pConfig->zDb, pConfig->zName);`,
+    after: `  pConfig->nDeleteMerge = FTS5_DEFAULT_DELETE_AUTOMERGE;
+  pConfig->bSecureDelete = 0;
+  sqlite3_free(pConfig->zRank);
+  sqlite3_free(pConfig->zRankArgs);
+  pConfig->zRank = 0;
+  pConfig->zRankArgs = 0;
+
+  zSql = sqlite3Fts5Mprintf(&rc, zSelect, pConfig->zDb, pConfig->zName);`,
+  },
+  {
+    // And with them the number of their last change, which the next write puts into the index.
+    name: "fts5-cookie-undone",
+    before: `  if( pConfig->pgsz==0 ){
+    rc = sqlite3Fts5ConfigLoad(pTab->p.pConfig, pTab->p.pConfig->iCookie);`,
+    after: `  if( pConfig->pgsz==0 ) (void)sqlite3Fts5IndexLoadConfig(pTab->p.pIndex);
+  if( pConfig->pgsz==0 ){
+    rc = sqlite3Fts5ConfigLoad(pTab->p.pConfig, pTab->p.pConfig->iCookie);`,
+  },
+  {
     // What a function says of its result besides the value (JSON, a locale) is not stored. Indexes on
     // expressions and CHECKs saw it all the same when the row was written, and not when it was read: an
     // index on json_array(b) was damaged by INSERT ... SELECT json_object(...). Three sites: checks and

@@ -278,14 +278,14 @@ testPinned(
 );
 
 testPinned("Patch fts5-cookie: an emptied index is the same bytes on a fresh connection", () => {
-  const cookies = (isFresh: boolean): unknown => {
+  const cookies = (connections: 1 | 2): unknown => {
     const path = Deno.makeTempFileSync();
     try {
       const open = (): Connection => Connection.open(testLibrary(), { path, mode: "readwrite" });
       let db = open();
       db.exec("CREATE VIRTUAL TABLE f USING fts5(a, content='')");
       db.exec("INSERT INTO f(f, rank) VALUES('pgsz', 64)");
-      if (isFresh) {
+      if (connections === 2) {
         db.close();
         db = open();
       }
@@ -297,7 +297,7 @@ testPinned("Patch fts5-cookie: an emptied index is the same bytes on a fresh con
       Deno.removeSync(path);
     }
   };
-  deepStrictEqual(cookies(true), cookies(false));
+  deepStrictEqual(cookies(2), cookies(1));
 });
 
 testPinned("Functions may spoil what their callers were optimized on: the process lives", () => {
@@ -308,3 +308,35 @@ testPinned("Functions may spoil what their callers were optimized on: the proces
   const text = new TextDecoder().decode(stdout);
   ok(success && text === "alive true\n", text + new TextDecoder().decode(stderr).slice(0, 300));
 });
+
+testPinned(
+  "Patches fts5-settings, fts5-cookie-undone: settings that were undone are forgotten",
+  () => {
+    const table = "CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES('x'), ('x x')";
+    const content = (db: Connection): unknown => {
+      db.exec("INSERT INTO f VALUES('fox'); DELETE FROM f WHERE rowid = 2");
+      const shadows = ["f_config", "f_data", "f_idx"].map((name) =>
+        db.query(`SELECT * FROM ${name}`)
+      );
+      return [shadows, db.query("SELECT rowid, rank FROM f WHERE f MATCH 'x'")];
+    };
+    const expected = ((): unknown => {
+      using db = openMemory();
+      db.exec(table);
+      return content(db);
+    })();
+    const settings = [
+      "'secure-delete', 1",
+      "'pgsz', 64",
+      "'rank', 'bm25(9.0)'",
+      "'deletemerge', 5",
+    ];
+    for (const setting of settings) {
+      using db = openMemory();
+      db.exec(table);
+      db.exec(`BEGIN; SAVEPOINT s; INSERT INTO f VALUES('undone');
+        INSERT INTO f(f, rank) VALUES(${setting}); ROLLBACK TO s; COMMIT`);
+      deepStrictEqual(content(db), expected, setting);
+    }
+  },
+);
