@@ -2,6 +2,7 @@
  * An open node with all that makes it part of a cluster: its peers, its membership, its watch on the leader,
  * its way to the leader for requests. Composition only.
  */
+import { OperatingError } from "../base/errors.ts";
 import { nodeId } from "../base/ids.ts";
 import { decodeGenesis } from "../command/genesis.ts";
 import type { MemberRow } from "../command/member_table.ts";
@@ -10,9 +11,9 @@ import type { Config } from "../config/config.ts";
 import { DUST_VERSION } from "../config/version.ts";
 import { ClusterView } from "../node/cluster_view.ts";
 import type { Database } from "../node/database.ts";
-import { OperatingError } from "../base/errors.ts";
 import { type ForwardedWork, Forwarding, type LeaderCalls } from "../node/forwarding.ts";
 import { LeaderWatch } from "../node/leader_watch.ts";
+import { LogScrubber } from "../node/log_scrubber.ts";
 import { Membership } from "../node/membership.ts";
 import { Node } from "../node/node.ts";
 import { Peers } from "../node/peers.ts";
@@ -58,6 +59,7 @@ export class ClusterNode {
   readonly forwarding: Forwarding;
   readonly view: ClusterView;
   readonly replicas: Replicas;
+  readonly scrubber: LogScrubber;
   readonly database: Database;
   readonly port: PeerPort;
   /** How the cluster began, for those who join. */
@@ -121,6 +123,7 @@ export class ClusterNode {
       },
     });
     this.replicas = makeReplicas(options, { node: this.node, peers: this.peers, health });
+    this.scrubber = makeScrubber(options, this.node);
     const alarm = new TimeAlarm({ node: this.node, warn: options.onTimeAhead });
     for (const observer of [this.membership, this.leaderWatch, this.peers, alarm]) {
       this.node.observe(observer);
@@ -156,6 +159,21 @@ function makeNode(
       trailingEntries: options.trailingEntries,
     },
     applyTimeoutMs: config.raft.applyTimeoutMs,
+    onFatal,
+  });
+}
+
+function makeScrubber(
+  { data, clock, logger, onFatal }: ClusterNodeOptions,
+  node: Node,
+): LogScrubber {
+  return new LogScrubber({
+    log: data.log,
+    appliedIndex: () => node.appliedIndex,
+    heal: () => node.compaction.dropApplied(),
+    clock,
+    onFound: (damage) => logger.error("The log is damaged: what is applied of it goes", { damage }),
+    onHealed: () => logger.warn("The damaged part of the log is gone"),
     onFatal,
   });
 }

@@ -12,8 +12,8 @@ import { type NodeIdentity, NodeReport } from "../node/node_report.ts";
 import { nodeMetricsText } from "../node/node_metrics.ts";
 import type { Clock } from "../os/clock.ts";
 
-/** What is known of this node's state beside those of others (rules V1, V2). */
-export interface ReplicaReport {
+/** What a part of the node says of itself. */
+export interface PartReport {
   facts(): FactTree;
   metricsText(): string;
 }
@@ -26,7 +26,8 @@ export class DatabaseService implements DatabasePort {
   readonly #clock: Clock;
   readonly #startedMs: number;
   #peers: (() => FactTree) | undefined;
-  #replicas: ReplicaReport | undefined;
+  #replicas: PartReport | undefined;
+  #scrubber: PartReport | undefined;
 
   constructor(options: { readonly identity: NodeIdentity; readonly clock: Clock }) {
     this.#identity = options.identity;
@@ -46,8 +47,13 @@ export class DatabaseService implements DatabasePort {
   }
 
   /** What `/status` and `/metrics` show of the comparison with other nodes' states. */
-  setReplicas(replicas: ReplicaReport): void {
+  setReplicas(replicas: PartReport): void {
     this.#replicas = replicas;
+  }
+
+  /** What they show of the log that is read again. */
+  setScrubber(scrubber: PartReport): void {
+    this.#scrubber = scrubber;
   }
 
   /** From now on requests are served. To be called before the node starts, while its writer is idle. */
@@ -102,7 +108,7 @@ export class DatabaseService implements DatabasePort {
       node: this.#nodeFacts(),
       os: osFacts(),
       runtime: runtimeFacts(),
-      store,
+      store: this.#scrubber === undefined ? store : { ...store, scrub: this.#scrubber.facts() },
     };
   }
 
@@ -152,6 +158,7 @@ export class DatabaseService implements DatabasePort {
   async metricsText(): Promise<string> {
     return await nodeMetricsText(this.database.opened, this.#report) +
       (this.#replicas?.metricsText() ?? "") +
+      (this.#scrubber?.metricsText() ?? "") +
       processMetricsText(this.#startedMs);
   }
 

@@ -219,9 +219,11 @@ export class NodeStart {
     await service.attach({ node, stateMachine: data.stateMachine, forwarding, cluster: view });
     service.setPeers(() => port.peers().map(peerFacts));
     service.setReplicas(cluster.replicas);
+    service.setScrubber(cluster.scrubber);
     if (cluster.hasPeers || config.cluster.join.length > 0) await port.open();
     else port.openOnKnock();
     node.start();
+    cluster.scrubber.start();
     await Promise.race([node.untilReady(), untilStopped(stop), removed]);
     return { isRemoved: this.#wasRemoved && !node.isReady, cluster, data };
   }

@@ -48,6 +48,8 @@ export class SegmentFiles {
   readonly #writer = new FrameWriter();
   #published: Segment[];
   #pending: Segment[] = [];
+  /** Nothing more goes into the current segment. */
+  #isCut = false;
 
   /** Takes over `segments`, oldest first; none in a new log. */
   constructor(options: {
@@ -103,6 +105,11 @@ export class SegmentFiles {
     this.#preparer.assertHealthy();
   }
 
+  /** The next batch begins a segment, so that the one before can be purged. */
+  cut(): void {
+    this.#isCut = true;
+  }
+
   /** Writes a batch into the page cache. @throws {OperatingError} `disk_full`: nothing has changed. @throws {FatalError} */
   write(batch: RecordBatch): WrittenBatch {
     const current = this.#current;
@@ -110,7 +117,7 @@ export class SegmentFiles {
     const { sequence, chain, durableOffset } = current;
     const plan = planFrames([batch.records], current.endOffset);
     const kept = batch.mayUseReserve ? SEAL_BYTES : this.#keptBytes;
-    if (plan.endOffset + kept > current.sizeBytes) {
+    if (this.#isCut || plan.endOffset + kept > current.sizeBytes) {
       return this.#writeToNext(batch, { sequence: sequence + 1, chain });
     }
     current.write(this.#writer.encode(plan, { sequence, chain, durableOffset }));
@@ -257,6 +264,7 @@ export class SegmentFiles {
     readonly file: File;
   }): void {
     const { batch, sequence, sizeBytes, name, chain, plan, file: writer } = begun;
+    this.#isCut = false;
     this.#pending.push(
       new Segment({
         fileSystem: this.#fileSystem,

@@ -22,6 +22,7 @@ import { runInBackground } from "../base/background.ts";
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, nodeId, type Term, term } from "../base/ids.ts";
 import { LARGE_ENTRY_BYTES, LARGE_PIECE_BYTES } from "../base/limits.ts";
+import type { LogCheck, VerifiableLog } from "../node/log_scrubber.ts";
 import type { HardState, LogEntry, LogMarker, LogPort } from "../node/ports.ts";
 import type { FileSystem, SyncOptions } from "../os/file_system.ts";
 import { type EntryRange, EntryReader } from "./entry_reader.ts";
@@ -60,7 +61,7 @@ export interface NewLogOptions extends LogOptions {
 }
 
 /** The log on files; see the file's header and LogPort. */
-export class SegmentedLog implements LogPort {
+export class SegmentedLog implements LogPort, VerifiableLog {
   readonly identity: LogIdentity;
   /** What recovery did at `open`; empty after `create`. */
   readonly findings: readonly LogFinding[];
@@ -232,6 +233,22 @@ export class SegmentedLog implements LogPort {
     assert(to <= this.#contents.last.index + 1, "SegmentedLog.read: past the last entry");
     assert(!this.#isClosed, "SegmentedLog: closed");
     return await this.#reader.read(options);
+  }
+
+  async verify(range: EntryRange): Promise<LogCheck> {
+    try {
+      const last = (await this.read(range)).at(-1);
+      return { to: last === undefined ? range.from : logIndex(last.index + 1), damage: undefined };
+    } catch (error) {
+      // Reading has changed nothing: what is not damaged can be written and read as before.
+      if (!(error instanceof FatalError)) throw error;
+      return { to: range.from, damage: error.message };
+    }
+  }
+
+  /** The next write begins a segment: what is written so far can be purged as a whole. */
+  cut(): void {
+    this.#files.cut();
   }
 
   async saveMarker(

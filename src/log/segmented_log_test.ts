@@ -524,3 +524,49 @@ Deno.test("close() leaves no temporary files, and a second call does nothing", a
   deepStrictEqual(await fixture.fileSystem.listFiles(DIRECTORY), await fixture.names());
   assertBug(() => fixture.log.append({ entries: [], hardState: state() }));
 });
+
+Deno.test("verify() finds a damaged entry, and the log goes on until that is purged (fault D2)", async () => {
+  const { log, fileSystem, names, reopen } = await newLog();
+  for (let from = 1; from < 200; from += 20) {
+    const to = Math.min(200, from + 20);
+    log.append({ entries: entries(from, to), hardState: state({ commit: to - 1 }) });
+    await log.sync();
+  }
+  const whole = { from: logIndex(1), to: logIndex(200), sizeBytesMax: 1_000_000 };
+  deepStrictEqual(await log.verify(whole), { to: logIndex(200), damage: undefined });
+  const [first = ""] = await names();
+  const file = fileSystem.openSync(`${DIRECTORY}/${first}`, "write");
+  file.writeSync(Uint8Array.of(0xff), 3_000);
+  file.close();
+  const { to, damage } = await log.verify(whole);
+  strictEqual(to, 1);
+  ok(damage !== undefined && damage.includes(first), String(damage));
+  const behind = { ...whole, from: logIndex(150) };
+  strictEqual((await log.verify(behind)).damage, undefined);
+  log.append({ entries: entries(200, 202), hardState: state({ commit: 201 }) });
+  await log.sync();
+  const marker = markerAt(190, { entryChain: await log.entryChain(logIndex(190)) ?? "" });
+  await log.saveMarker({ marker, hardState: state({ commit: 201 }) });
+  await log.purge(logIndex(190));
+  strictEqual((await log.verify({ ...whole, from: log.firstIndex })).damage, undefined);
+  await reopen();
+});
+
+Deno.test("cut() lets the segment that is written to be purged, too, and a crash at any moment leaves a log", async () => {
+  const { log, fileSystem, names, reopen } = await newLog();
+  log.append({ entries: entries(1, 20), hardState: state({ commit: 19 }) });
+  await log.sync();
+  const [only = ""] = await names();
+  const file = fileSystem.openSync(`${DIRECTORY}/${only}`, "write");
+  file.writeSync(Uint8Array.of(0xff), 1_000);
+  file.close();
+  const whole = { from: logIndex(1), to: logIndex(20), sizeBytesMax: 1_000_000 };
+  ok((await log.verify(whole)).damage !== undefined);
+  log.cut();
+  const marker = markerAt(19, { entryChain: await log.entryChain(logIndex(19)) ?? "" });
+  await log.saveMarker({ marker, hardState: state({ commit: 19 }) });
+  await log.purge(logIndex(19));
+  ok(!(await names()).includes(only));
+  await reopen();
+  strictEqual(log.lastIndex, 19);
+});

@@ -104,6 +104,19 @@ export class Compaction {
     return await this.#running;
   }
 
+  /**
+   * Lets go of all of the log that a durable state holds, also of what others may need: it is damaged (fault D2).
+   * Does nothing without room for a copy, or while the state is not one to keep.
+   */
+  async dropApplied(): Promise<void> {
+    if (this.#stopped || !this.#isTrusted()) return;
+    await ifRoom(this.snapshot({ trailingEntries: 0 }));
+    if (this.#stopped || !this.#isTrusted()) return;
+    // Also when nothing is new: with the marker something is written, behind what is damaged.
+    const { marker } = this.#log;
+    if (await this.#saveMarker(marker)) await this.#log.purge(marker.index);
+  }
+
   async #check(): Promise<void> {
     if (await this.#isDue() && !this.#stopped) {
       await ifRoom(this.snapshot({ trailingEntries: this.#trailingEntries() }));

@@ -110,3 +110,8 @@ export const READ_ROUNDS_MAX = 8;
 
 /** After so long without an answer a round counts as lost, and is asked again. Milliseconds. */
 export const READ_RETRY_MS = 200;
+
+/** The log is read again in slices of so many bytes, so far apart; then it rests. Some 5 MB a second. Milliseconds. */
+export const SCRUB_SLICE_BYTES = 512 * 1024;
+export const SCRUB_SLICE_MS = 100;
+export const SCRUB_REST_MS = 20_000;

@@ -403,7 +403,9 @@ export class Node {
     const { appendQueue, hardState } = this.#loop;
     let isSaved = false;
     await appendQueue.runExclusive(async () => {
-      if (marker.index <= log.marker.index) return;
+      const { index, generation } = log.marker;
+      if (marker.index < index) return;
+      if (marker.index === index && marker.generation !== generation) return;
       await log.saveMarker({ marker, hardState });
       isSaved = true;
     });

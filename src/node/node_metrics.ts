@@ -60,6 +60,14 @@ export function replicaMetricsText(
   ].join("");
 }
 
+/** What reading the log again has found. */
+export function scrubMetricsText(
+  facts: { readonly isDamaged: boolean; readonly passCount: number },
+): string {
+  return gauge("dust_log_damaged", facts.isDamaged ? 1 : 0, "Whether the log is damaged") +
+    counter("dust_log_scrubs_total", facts.passCount, "How often the whole log was read again");
+}
+
 function gauge(name: string, value: number, help: string): string {
   return metric({ name, value, help, type: "gauge" });
 }
