@@ -28,6 +28,7 @@ function copyProject(target: string): void {
       "deno.json",
       "scripts/sqlite.ts",
       "src/sqlite/pinned_build.ts",
+      "src/sqlite/call_source.ts",
       "src/sqlite/digest_source.ts",
       "src/base/errors.ts",
     ]

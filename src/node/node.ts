@@ -404,8 +404,8 @@ export class Node {
     let isSaved = false;
     await appendQueue.runExclusive(async () => {
       const { index, generation } = log.marker;
-      if (marker.index < index) return;
-      if (marker.index === index && marker.generation !== generation) return;
+      const isOvertaken = marker.index <= index && marker.generation !== generation;
+      if (isOvertaken) return;
       await log.saveMarker({ marker, hardState });
       isSaved = true;
     });

@@ -108,7 +108,7 @@ export const NODE_BUGS: readonly PlantedBug[] = [
   }),
   bug("compaction_without_overtaking_check", "an installed snapshot is not taken back (seed 22)", {
     in: "src/node/node.ts",
-    find: "      if (marker.index <= log.marker.index) return;\n",
+    find: "      if (isOvertaken) return;\n",
     replace: "",
   }),
   bug("commit_behind_the_state", "on start commit = max(logged, applied) (rule D2; seed 12)", {
