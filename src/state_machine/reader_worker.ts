@@ -10,7 +10,7 @@ import { type ErrorCode, OperatingError } from "../base/errors.ts";
 import { type BodyText, decodeBody, type RequestBody } from "../command/request.ts";
 import { encodeExecuteBody } from "../command/execute_body.ts";
 import { parseStatements } from "../command/statement_parser.ts";
-import { ResultCode, SqliteError } from "../sqlite/errors.ts";
+import { SqliteError } from "../sqlite/errors.ts";
 import { openLibrary } from "../sqlite/loader.ts";
 import { fatalReply, sqliteFailed } from "./fatal_reply.ts";
 import { JsonWriter } from "./json_writer.ts";
@@ -222,9 +222,7 @@ function fail(error: unknown): void {
   if (error instanceof QueryStopped) {
     return reply({ kind: "failed", ticket, code: "canceled", message: error.message });
   }
-  const isGround = error instanceof SqliteError && error.class === "fatal" &&
-    error.extendedCode !== ResultCode.NOMEM;
-  if (isGround) throw sqliteFailed("read", error);
+  if (error instanceof SqliteError && error.isDamage) throw sqliteFailed("read", error);
   if (!(error instanceof OperatingError)) throw error;
   const { message } = error;
   const code: ErrorCode = error.code;
