@@ -4,6 +4,7 @@
  */
 import { match, ok, rejects, strictEqual } from "node:assert/strict";
 import { eventually, execute, get, type Member, TestCluster, values } from "./cluster.ts";
+import { appliedIndex } from "./figures/failover.ts";
 import { startNode } from "./process.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -127,6 +128,19 @@ Deno.test("leadership goes to whom POST /leader names", async () => {
   strictEqual(response.status, 200, await response.text());
   await eventually(async () => await cluster.leader(witness) === target, "the leader named");
   match(await get(witness, "/leader"), new RegExp(`"id":"${target.name}"`));
+});
+
+Deno.test("POST /time on any node has the leader write the time that all clocks show (T1)", async () => {
+  await using cluster = await TestCluster.start(3);
+  const leader = await cluster.leader();
+  const indexes = new Set([await appliedIndex(leader)]);
+  for (const { node } of cluster.members) {
+    const response = await fetch(`${node.url}/time`, { method: "POST" });
+    strictEqual(response.status, 200, await response.text());
+    indexes.add(await appliedIndex(leader));
+  }
+  strictEqual(indexes.size, 1 + cluster.members.length, "an entry each");
+  match(await execute(leader, ["CREATE TABLE t(id)"]), /\{\}/);
 });
 
 Deno.test("a node of another cluster is refused by the cluster's id (M3)", async () => {

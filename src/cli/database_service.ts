@@ -143,6 +143,11 @@ export class DatabaseService implements DatabasePort {
     await cluster?.transfer(to, options);
   }
 
+  async setTime(options: { readonly timeoutMs: number }): Promise<void> {
+    const { cluster, node } = this.database.require();
+    await (cluster === undefined ? node.setTime() : cluster.setTime(options));
+  }
+
   readiness(options: { readonly sync: boolean; readonly timeoutMs: number }): Promise<Readiness> {
     return this.#report.readiness(options);
   }

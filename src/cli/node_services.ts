@@ -175,6 +175,9 @@ export class NodeServices implements PeerServices {
       case "transfer_leader":
         await this.#require().membership.transfer(request.to);
         return { kind: "done" };
+      case "set_time":
+        await this.#require().node.setTime();
+        return { kind: "done" };
       case "snapshot_now":
         await this.#require().node.snapshot(undefined);
         return { kind: "done" };

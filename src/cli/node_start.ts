@@ -208,7 +208,9 @@ export class NodeStart {
       trailingEntries: trailingEntries(config),
       onRemoved: () => this.#removal.resolve(),
       onTimeAhead: (aheadMs) =>
-        logger.warn("The time of the database is ahead of the clocks", { aheadMs: `${aheadMs}` }),
+        logger.warn("The time of the database is ahead of the clocks; POST /time takes it back", {
+          aheadMs: `${aheadMs}`,
+        }),
       logger,
       onFatal: crash,
     });

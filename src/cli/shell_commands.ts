@@ -81,6 +81,11 @@ const COMMANDS: ReadonlyMap<string, DotCommand> = new Map<string, DotCommand>([
     run: schemaQuery("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid ASC"),
   }],
   ["show", { usage: "", help: "Show the settings of this shell", run: show }],
+  ["settime", {
+    usage: "",
+    help: "Take the database's time to that of the nodes' clocks, back too",
+    run: setTime,
+  }],
   ["snapshot", {
     usage: "[TRAILING]",
     help: "Take a snapshot, keeping TRAILING log entries",
@@ -233,6 +238,10 @@ async function remove(session: ShellSession, id: string): Promise<void> {
 async function snapshot(session: ShellSession, trailing: string): Promise<void> {
   if (!/^\d*$/.test(trailing)) throw new ShellError("TRAILING must be a number");
   await session.fetch({ method: "POST", path: `snapshot?trailing_logs=${trailing || 0}` });
+}
+
+async function setTime(session: ShellSession): Promise<void> {
+  await session.fetch({ method: "POST", path: "time" });
 }
 
 async function stepDown(session: ShellSession, id: string): Promise<void> {

@@ -197,6 +197,7 @@ Deno.test("operations are thin clients of the HTTP API", async () => {
     ok200,
     ok200,
     ok200,
+    ok200,
     [501, "Backups are not available yet\n"],
   );
   const lines = [
@@ -205,6 +206,7 @@ Deno.test("operations are thin clients of the HTTP API", async () => {
     ".remove n2",
     ".stepdown",
     ".stepdown n3",
+    ".settime",
     ".backup /none/x",
   ];
   for (const line of lines) await session.runLine(line);
@@ -214,6 +216,7 @@ Deno.test("operations are thin clients of the HTTP API", async () => {
     'DELETE remove {"id":"n2"}',
     "POST leader?wait=true",
     'POST leader?wait=true {"id":"n3"}',
+    "POST time",
     "GET db/backup",
   ]);
   strictEqual(

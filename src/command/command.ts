@@ -95,6 +95,16 @@ export interface DigestVerdictCommand {
   readonly digests: readonly MemberDigest[];
 }
 
+/**
+ * Takes the state's time to that of this entry, back too: the only thing that does (rule T1). For an operator
+ * whose clocks were far ahead once.
+ */
+export interface SetTimeCommand {
+  readonly kind: "set_time";
+  /** As in `ExecuteCommand`; stamped by the leader. */
+  readonly nowMs: number;
+}
+
 /** All that can be in a log entry today. */
 export type Command =
   | ExecuteCommand
@@ -102,4 +112,5 @@ export type Command =
   | VerdictCommand
   | OpenSessionCommand
   | CompareCommand
-  | DigestVerdictCommand;
+  | DigestVerdictCommand
+  | SetTimeCommand;

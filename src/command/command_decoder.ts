@@ -41,6 +41,8 @@ export function decodeCommand(payload: Uint8Array): Command {
       return { kind: "compare" };
     case KIND.digestVerdict:
       return decodeDigestVerdict(payload, reader);
+    case KIND.setTime:
+      return { kind: "set_time", nowMs: reader.nowMs };
     default:
       return decodeExecute(payload, reader);
   }

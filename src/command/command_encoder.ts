@@ -77,6 +77,10 @@ export class CommandEncoder {
       case "digest_verdict":
         this.#digestVerdict(command);
         break;
+      case "set_time":
+        this.#header({ kind: KIND.setTime, flags: 0 });
+        setUint64(this.#view, this.#from + OFFSET.nowMs, command.nowMs);
+        break;
       default:
         unreachable(command);
     }
@@ -324,7 +328,7 @@ function sizeOfAscii(command: Command): number {
   if (command.kind === "barrier") return HEADER_BYTES;
   if (command.kind === "verdict") return HEADER_BYTES + 13 + command.reason.length;
   if (command.kind === "open_session") return HEADER_BYTES + 24;
-  if (command.kind === "compare") return HEADER_BYTES;
+  if (command.kind === "compare" || command.kind === "set_time") return HEADER_BYTES;
   if (command.kind === "digest_verdict") {
     return command.digests.reduce(
       (size, { digest }) => size + 12 + digest.length,

@@ -87,6 +87,10 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     seenIndex: fc.maxSafeNat(),
   }, { noNullPrototype: true }),
   fc.constant({ kind: "compare" as const }),
+  fc.record(
+    { kind: fc.constant("set_time" as const), nowMs: fc.nat({ max: NOW_MS_END - 1 }) },
+    { noNullPrototype: true },
+  ),
   fc.record({
     kind: fc.constant("digest_verdict" as const),
     index: fc.maxSafeNat(),

@@ -17,6 +17,7 @@
  *   open_session   u64 node id | u64 boot nonce | u64 seen index
  *   compare   nothing
  *   digest_verdict   u64 index | u32 count | per member: u64 node id | u32 length, digest
+ *   set_time   nothing; its `now` is what counts
  *
  * A flag that this build does not know means a command of a newer one, and is refused. Bits set aside
  * by rule F2: expected digest; in a statement's flags, its own time and seed.
@@ -42,6 +43,7 @@ export const KIND = {
   openSession: 4,
   compare: 5,
   digestVerdict: 6,
+  setTime: 7,
 } as const;
 
 /**

@@ -151,6 +151,10 @@ export class CommandReader {
         return this.#expectEnd();
       case KIND.digestVerdict:
         return this.#openDigestVerdict();
+      case KIND.setTime:
+        this.#expectPlainHead();
+        this.#readTime(from);
+        return this.#expectEnd();
       default:
         throw undecodable(`kind ${this.kind} is not known`);
     }
@@ -159,8 +163,7 @@ export class CommandReader {
   #openExecute(from: number): void {
     const view = this.#view;
     if ((this.flags & ~FLAGS_KNOWN) !== 0) throw undecodable(`flags ${this.flags} are not known`);
-    this.nowMs = view.getUint32(from + OFFSET.nowMs, LITTLE_ENDIAN) +
-      view.getUint16(from + OFFSET.nowMs + 4, LITTLE_ENDIAN) * TWO_TO_32;
+    this.#readTime(from);
     this.seedLow = view.getUint32(from + OFFSET.seed, LITTLE_ENDIAN);
     this.seedHigh = view.getUint32(from + OFFSET.seed + 4, LITTLE_ENDIAN);
     this.timeoutMs = view.getUint32(from + OFFSET.timeoutMs, LITTLE_ENDIAN);
@@ -176,6 +179,11 @@ export class CommandReader {
       throw undecodable(`it has no room for ${this.statementCount} statements`);
     }
     this.#statementsLeft = this.statementCount;
+  }
+
+  #readTime(from: number): void {
+    this.nowMs = this.#view.getUint32(from + OFFSET.nowMs, LITTLE_ENDIAN) +
+      this.#view.getUint16(from + OFFSET.nowMs + 4, LITTLE_ENDIAN) * TWO_TO_32;
   }
 
   #openName(): void {

@@ -1,6 +1,6 @@
 /**
  * The endpoints that change the cluster: DELETE /remove and POST /leader (the wire contract, sections 3.10
- * and 3.11). Any node takes them; the leader carries them out.
+ * and 3.11), and POST /time, which is Dust's own. Any node takes them; the leader carries them out.
  */
 import { OperatingError } from "../base/errors.ts";
 import { decodeBody } from "../command/request.ts";
@@ -65,6 +65,14 @@ export class ClusterEndpoints {
       const text = error.code === "not_leader" ? message : `stepdown: ${message}`;
       return this.#responses.error({ status, message: text });
     }
+    return this.#done();
+  }
+
+  /** POST /time. */
+  async setTime(exchange: Exchange): Promise<Response> {
+    const elsewhere = this.#elsewhere(exchange);
+    if (elsewhere !== undefined) return elsewhere;
+    await this.#database.setTime({ timeoutMs: exchange.options.timeoutMs });
     return this.#done();
   }
 

@@ -106,6 +106,8 @@ Deno.test("redirect sends to the leader what only it can do, and nothing else", 
     ["/db/query?q=SELECT+1", {}, false],
     ["/remove?redirect", { method: "DELETE", body: '{"id":"a"}' }, true],
     ["/leader?redirect", { method: "POST" }, true],
+    ["/time?redirect", { method: "POST" }, true],
+    ["/time", { method: "POST" }, false],
   ];
   for (const [path, init, isSent] of requests) {
     const response = await setup.api.handle(new Request(`http://a:1${path}`, init));

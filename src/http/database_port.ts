@@ -62,6 +62,8 @@ export interface DatabasePort {
   remove(id: string, options: { readonly timeoutMs: number }): Promise<void>;
   /** Has the leader hand over, to a member by its id or to anybody. @throws {OperatingError} */
   stepDown(id: string | undefined, options: { readonly timeoutMs: number }): Promise<void>;
+  /** Takes the time of the state to that of the voters' clocks, back too. @throws {OperatingError} */
+  setTime(options: { readonly timeoutMs: number }): Promise<void>;
   /** Takes a snapshot now. @throws {OperatingError} with what hindered it. */
   snapshot(options: {
     /** Entries of the log to keep behind it; 0 for what is configured. */

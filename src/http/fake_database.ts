@@ -81,6 +81,10 @@ export class FakeDatabase implements DatabasePort {
     return this.#reply("stepDown", { argument: { id, options }, reply: this.change });
   }
 
+  setTime(options: unknown): Promise<void> {
+    return this.#reply("setTime", { argument: { options }, reply: this.change });
+  }
+
   #answer(name: string, argument: unknown): Promise<Answer> {
     if (typeof this.answer !== "function") {
       return this.#reply(name, { argument, reply: this.answer });

@@ -202,6 +202,7 @@ function routeTable(rooms: {
     .exact("/metrics", { methods: get, handle: () => admin.metrics() })
     .exact("/debug/vars", { methods: "any", handle: (each) => admin.variables(each) })
     .prefix("/remove", { methods: ["DELETE"], handle: (each) => cluster.remove(each) })
+    .exact("/time", { methods: post, handle: (each) => cluster.setTime(each) })
     .prefix("/status", { methods: get, contentType, handle: (each) => admin.status(each) })
     .prefix("/nodes", { methods: get, contentType, handle: (each) => admin.nodes(each) })
     .prefix("/readyz", { methods: get, handle: (each) => admin.readyz(each) })

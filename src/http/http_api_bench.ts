@@ -28,6 +28,7 @@ const database: DatabasePort = {
   elsewhere: unused,
   remove: unused,
   stepDown: unused,
+  setTime: unused,
   readiness: unused,
   snapshot: unused,
   metricsText: unused,

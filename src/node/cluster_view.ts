@@ -2,6 +2,7 @@
  * The cluster as one member sees it: who belongs to it, who leads, what each says of itself. For pages that
  * show it and for requests that are sent elsewhere; nothing is decided by it.
  */
+import { unreachable } from "../base/assert.ts";
 import { OperatingError } from "../base/errors.ts";
 import { type NodeId, nodeId } from "../base/ids.ts";
 import type { MemberRow } from "../command/member_table.ts";
@@ -40,7 +41,7 @@ export interface ClusterViewOptions {
     row: MemberRow,
     options: { readonly timeoutMs: number },
   ) => Promise<MemberAnswer>;
-  /** Has a member removed, or leadership handed over, by the leader at `row`. @throws {OperatingError} */
+  /** Has an order carried out by the leader at `row`. @throws {OperatingError} */
   readonly order: (
     leader: MemberRow,
     order: LeaderOrder,
@@ -51,7 +52,8 @@ export interface ClusterViewOptions {
 /** What only a leader can do to the cluster. */
 export type LeaderOrder =
   | { readonly kind: "remove"; readonly name: string }
-  | { readonly kind: "transfer_leader"; readonly to: NodeId | undefined };
+  | { readonly kind: "transfer_leader"; readonly to: NodeId | undefined }
+  | { readonly kind: "set_time" };
 
 /** How often an order follows a leader that changes. */
 const ORDER_ATTEMPTS_MAX = 4;
@@ -135,6 +137,11 @@ export class ClusterView {
     await this.#order({ kind: "transfer_leader", to }, options);
   }
 
+  /** Has the state's time set to that of the voters' clocks, back too (rule T1). @throws {OperatingError} */
+  async setTime(options: { readonly timeoutMs: number }): Promise<void> {
+    await this.#order({ kind: "set_time" }, options);
+  }
+
   async #order(order: LeaderOrder, options: { readonly timeoutMs: number }): Promise<void> {
     const { node, membership } = this.#options;
     for (let attempt = 1;; attempt++) {
@@ -143,8 +150,16 @@ export class ClusterView {
       if (leader === undefined) throw new OperatingError("not_leader", "leader not found");
       try {
         if (!node.isLeader) return await this.#options.order(leader, order, options);
-        if (order.kind === "remove") return await membership.remove(order.name);
-        return await membership.transfer(order.to);
+        switch (order.kind) {
+          case "remove":
+            return await membership.remove(order.name);
+          case "transfer_leader":
+            return await membership.transfer(order.to);
+          case "set_time":
+            return await node.setTime();
+          default:
+            unreachable(order);
+        }
       } catch (error) {
         const isGone = error instanceof OperatingError && error.code === "not_leader";
         if (!isGone || attempt >= ORDER_ATTEMPTS_MAX) throw error;

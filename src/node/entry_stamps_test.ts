@@ -1,5 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { nodeId } from "../base/ids.ts";
+import { logIndex, nodeId } from "../base/ids.ts";
 import { decodeCommand } from "../command/command_decoder.ts";
 import { encodeCommand } from "../command/command_encoder.ts";
 import { ELAPSED_MS_MAX } from "../command/command_format.ts";
@@ -7,7 +7,12 @@ import { FakeClock } from "../os/fake_clock.ts";
 import { EntryStamps, type TimeFacts } from "./entry_stamps.ts";
 import type { Proposal } from "./proposals.ts";
 
-const ALONE: TimeFacts = { others: [], stateMs: 0 };
+const ALONE: TimeFacts = {
+  others: [],
+  stateMs: 0,
+  appliedIndex: logIndex(0),
+  lastIndex: logIndex(0),
+};
 
 function makeStamps(): { readonly stamps: EntryStamps; readonly clock: FakeClock } {
   const clock = new FakeClock();
@@ -60,7 +65,7 @@ Deno.test("EntryStamps gives a batch one time, the log's clock to its first, and
 Deno.test("EntryStamps proposes the median of the clocks that it heard, until the node follows (T1)", () => {
   const { stamps, clock } = makeStamps();
   clock.advance(1000);
-  const facts = { others: [nodeId(2), nodeId(3)], stateMs: 0 };
+  const facts = { ...ALONE, others: [nodeId(2), nodeId(3)] };
   stamps.heard(nodeId(2), 900);
   stamps.heard(nodeId(3), 5_000_000);
   const batch = [proposal()];
@@ -70,4 +75,36 @@ Deno.test("EntryStamps proposes the median of the clocks that it heard, until th
   strictEqual(stamps.aheadMs({ ...facts, stateMs: 1000 }), 100);
   stamps.reset();
   strictEqual(stamps.aheadMs({ ...facts, stateMs: 1000 }), 0);
+});
+
+Deno.test("EntryStamps goes by the voters' clocks alone behind an entry that sets the time, until it is applied (T1)", () => {
+  const { stamps, clock } = makeStamps();
+  const ahead = { ...ALONE, stateMs: 9_000_000, appliedIndex: logIndex(5), lastIndex: logIndex(5) };
+  const nowMsOf = (facts: TimeFacts, batch = [proposal()]): number | undefined => {
+    stamps.stamp(batch, facts);
+    return stampsOf(batch.slice(0, 1))[0]?.nowMs;
+  };
+  clock.advance(1000);
+  strictEqual(nowMsOf(ahead), 9_000_000);
+  const setTime = { ...proposal(), payload: encodeCommand({ kind: "set_time", nowMs: 0 }) };
+  strictEqual(nowMsOf(ahead, [proposal(), setTime]), 1000);
+  deepStrictEqual(decodeCommand(setTime.payload), { kind: "set_time", nowMs: 1000 });
+  clock.advance(10);
+  strictEqual(nowMsOf({ ...ahead, lastIndex: logIndex(7) }), 1010, "not the state's, which is old");
+  const before = { ...ahead, appliedIndex: logIndex(6), lastIndex: logIndex(8) };
+  strictEqual(nowMsOf(before), 1010, "the entry is the seventh");
+  const applied = { ...before, stateMs: 2000, appliedIndex: logIndex(7) };
+  strictEqual(nowMsOf(applied), 2000, "the state counts again");
+});
+
+Deno.test("EntryStamps of a new leader goes by no state that its log may set back (T1)", () => {
+  const { stamps, clock } = makeStamps();
+  clock.advance(1000);
+  const facts = { ...ALONE, stateMs: 9_000_000, appliedIndex: logIndex(5), lastIndex: logIndex(8) };
+  stamps.lead(facts.lastIndex);
+  const batch = [proposal()];
+  stamps.stamp(batch, facts);
+  strictEqual(stampsOf(batch)[0]?.nowMs, 1000);
+  stamps.stamp(batch, { ...facts, appliedIndex: logIndex(8) });
+  strictEqual(stampsOf(batch)[0]?.nowMs, 9_000_000);
 });

@@ -388,7 +388,8 @@ export class EventLoop {
 
   #timeFacts(): TimeFacts {
     const others = allVoters(this.#configuration).filter((id) => id !== this.#raft.id);
-    return { others, stateMs: this.#stateMachine.applied.timeMs ?? 0 };
+    const { index: appliedIndex, timeMs: stateMs = 0 } = this.#stateMachine.applied;
+    return { others, stateMs, appliedIndex, lastIndex: this.#raft.state.log.lastIndex };
   }
 
   #handle(ready: Ready): void {
@@ -463,6 +464,7 @@ export class EventLoop {
     const wasLeader = this.#softState.role === "leader";
     this.#softState = state;
     if (!wasLeader) this.quorum.reset();
+    if (!wasLeader && state.role === "leader") this.#stamps.lead(this.#raft.state.log.lastIndex);
     if (state.role === "follower") this.#stamps.reset();
     if (wasLeader && state.role !== "leader") {
       this.#changeGate.abandon();

@@ -306,6 +306,12 @@ export class Node {
     return this.#propose({ payload, format });
   }
 
+  /** Takes the state's time to that of the voters' clocks, back too (rule T1). @throws as `write`. */
+  async setTime(): Promise<void> {
+    this.assertWritable();
+    await this.write(encodeCommand({ kind: "set_time", nowMs: 0 }), 0);
+  }
+
   /** One entry without SQL, shared by all strong reads that wait for its turn (rule A5). */
   async barrier(): Promise<LogIndex> {
     const barrier = this.#barrier ?? this.#proposeBarrier();

@@ -36,8 +36,13 @@ export class ProposedTime {
     this.#offsets.clear();
   }
 
+  /** What it gave before does not count any more: an operator sets the time back. */
+  forget(): void {
+    this.#lastMs = 0;
+  }
+
   /**
-   * The time to propose now, in whole milliseconds. Never less than what it gave before.
+   * The time to propose now, in whole milliseconds. Never less than what it gave before, until that is forgotten.
    * `stateMs`: the time that the state has reached.
    */
   next(

@@ -321,6 +321,7 @@ export class BatchRunner {
     const index = batch.index(at);
     record.logClockMs += Math.min(reader.elapsedMs, ELAPSED_MS_MAX);
     if (reader.kind === KIND.openSession) return this.#retries.openSession(reader, index);
+    if (reader.kind === KIND.setTime) record.lastTimeMs = Math.min(reader.nowMs, UNIX_MS_MAX);
     if (reader.kind !== KIND.execute) return undefined;
     this.#reset(reader);
     digest.open(record.resultChain, index);

@@ -11,6 +11,7 @@ import {
   strictEqual,
 } from "node:assert/strict";
 import { entryChainText, nextEntryChain, startEntryChain } from "../base/entry_chain.ts";
+import { encodeCommand } from "../command/command_encoder.ts";
 import { NOW_MS_END } from "../command/command_format.ts";
 import { removeAuthorizer } from "../sqlite/authorizer.ts";
 import { Connection } from "../sqlite/connection.ts";
@@ -83,6 +84,27 @@ Deno.test("Time never goes back, survives a restart, and ignores what is no time
   using writer = TestWriter.reopen(path);
   strictEqual(time(writer, 0), String(EPOCH_MS + 5000));
   strictEqual(time(writer, NOW_MS_END - 1), "253402300799999");
+});
+
+Deno.test("An entry that sets the time takes it back, and survives a restart; others only go on (T1)", () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file("db.sqlite");
+  const setTime = (writer: TestWriter, nowMs: number): void => {
+    const payload = encodeCommand({ kind: "set_time", nowMs });
+    writer.apply([{ ...entry(writer.nextIndex, []), payload }]);
+  };
+  {
+    using writer = new TestWriter(path);
+    writer.run(["SELECT 1"], { nowMs: EPOCH_MS + 9000 });
+    setTime(writer, EPOCH_MS + 2000);
+    strictEqual(writer.writer.record.lastTimeMs, EPOCH_MS + 2000);
+    writer.run(["SELECT 1"], { nowMs: EPOCH_MS });
+    strictEqual(writer.writer.record.lastTimeMs, EPOCH_MS + 2000);
+  }
+  using writer = TestWriter.reopen(path);
+  strictEqual(writer.writer.record.lastTimeMs, EPOCH_MS + 2000);
+  setTime(writer, NOW_MS_END - 1);
+  strictEqual(writer.writer.record.lastTimeMs, 253402300799999);
 });
 
 Deno.test("Local time is refused a zone of its own, and generated columns a clock (S4)", () => {

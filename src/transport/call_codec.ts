@@ -110,6 +110,7 @@ const REQUESTS: {
     to: optional(node),
     credentials: optional(text),
   }),
+  set_time: object({ kind: oneOf("set_time"), credentials: optional(text) }),
   snapshot_now: object({ kind: oneOf("snapshot_now"), credentials: optional(text) }),
   report_digest: object({
     kind: oneOf("report_digest"),
@@ -150,6 +151,7 @@ const ANSWERS: { readonly [Kind in PeerRequest["kind"]]: Reader<PeerAnswers[Kind
   abort_pledge: done,
   form: done,
   transfer_leader: done,
+  set_time: done,
   snapshot_now: done,
   report_digest: done,
   send_state: done,
@@ -195,6 +197,7 @@ const KINDS = [
   "abort_pledge",
   "form",
   "transfer_leader",
+  "set_time",
   "snapshot_now",
   "report_digest",
   "send_state",

@@ -117,6 +117,12 @@ export interface TransferLeaderRequest {
   readonly credentials: string | undefined;
 }
 
+/** The leader takes the state's time to that of the voters' clocks (rule T1). */
+export interface SetTimeRequest {
+  readonly kind: "set_time";
+  readonly credentials: string | undefined;
+}
+
 /** The leader makes a snapshot and compacts its log (`POST /snapshot`). */
 export interface SnapshotNowRequest {
   readonly kind: "snapshot_now";
@@ -189,6 +195,7 @@ export type PeerRequest =
   | AbortPledgeRequest
   | FormRequest
   | TransferLeaderRequest
+  | SetTimeRequest
   | SnapshotNowRequest
   | ReportDigestRequest
   | SendStateRequest
@@ -203,6 +210,7 @@ export interface PeerAnswers {
   readonly abort_pledge: DoneAnswer;
   readonly form: DoneAnswer;
   readonly transfer_leader: DoneAnswer;
+  readonly set_time: DoneAnswer;
   readonly snapshot_now: DoneAnswer;
   readonly report_digest: DoneAnswer;
   readonly send_state: DoneAnswer;

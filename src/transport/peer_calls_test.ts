@@ -68,6 +68,7 @@ const REQUESTS: readonly (readonly [PeerRequest, PeerAnswers[PeerRequest["kind"]
     { kind: "done" },
   ],
   [{ kind: "transfer_leader", to: nodeId(3), credentials: "c" }, { kind: "done" }],
+  [{ kind: "set_time", credentials: "c" }, { kind: "done" }],
   [{ kind: "snapshot_now", credentials: "c" }, { kind: "done" }],
   [forward(new Uint8Array([9, 8])), {
     kind: "forward",

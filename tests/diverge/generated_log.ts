@@ -31,6 +31,10 @@ export interface GeneratedStatement {
 /** One entry. Its number, from 0, names it also when others are left out. */
 export interface GeneratedEntry {
   readonly number: number;
+  /** It takes the time back, and has no statements. */
+  readonly isSetTime: boolean;
+  /** The client's `db_timeout`, in milliseconds; 0 for none. */
+  readonly timeoutMs: number;
   readonly statements: readonly GeneratedStatement[];
   readonly isTransaction: boolean;
   readonly isRows: boolean;
@@ -53,6 +57,10 @@ const KEYS_COUNT = 400;
 /** Statements that were sent before, word by word, so that those kept by a replica are run again. */
 const REPEATED_SHARE = 0.1;
 const REPEATED_COUNT = 60;
+/** In turn. */
+const TIMEOUTS_MS = [0, 1, 0, 100, 0];
+/** Of the times that the clock went back: so many are by an entry that says so. */
+const SET_TIME_TURN = 3;
 /** Of entries that take something away: what follows lacks values. */
 const TOO_FEW_SHARE = 0.5;
 /** Of entries that take something away: explain what may be gone by then, as did an entry before them. */
@@ -68,8 +76,12 @@ export function generateLog(seed: number, statementCount: number): GeneratedEntr
     // Clocks of leaders go back now and then.
     const stepMs = draw.happens(0.05) ? -draw.below(5000) : draw.below(400_000);
     nowMs += stepMs;
+    const number = entries.length;
+    if (stepMs < 0 && number % SET_TIME_TURN === 0) entries.push(setTime(number, nowMs));
     entries.push({
       number: entries.length,
+      isSetTime: false,
+      timeoutMs: TIMEOUTS_MS[number % TIMEOUTS_MS.length] ?? 0,
       statements,
       isTransaction: draw.happens(0.25),
       isRows: draw.happens(0.4),
@@ -100,6 +112,21 @@ export function generateLog(seed: number, statementCount: number): GeneratedEntr
     if (broken.length > 0) add(broken);
   }
   return entries;
+}
+
+function setTime(number: number, nowMs: number): GeneratedEntry {
+  return {
+    number,
+    isSetTime: true,
+    timeoutMs: 0,
+    statements: [],
+    isTransaction: false,
+    isRows: false,
+    nowMs,
+    elapsedMs: 0,
+    seed: 0n,
+    key: undefined,
+  };
 }
 
 /** The statements of an entry; they join the `recent` ones. */
@@ -164,16 +191,24 @@ const encoder = new CommandEncoder();
 
 /** The bytes of an entry's command, stamped as the leader stamps them. They are the caller's. */
 export function encodeEntry(entry: GeneratedEntry): Uint8Array<ArrayBuffer> {
-  const { nowMs, elapsedMs, seed, key } = entry;
-  const payload = encoder.encode({
-    kind: "execute",
-    options: { transaction: entry.isTransaction, rows: entry.isRows, timeoutMs: 0 },
-    nowMs: 0,
-    elapsedMs: 0,
-    seed: 0n,
-    statements: entry.statements.map(({ sql, values }) => ({ sql, positional: values, named: [] })),
-    ...(key === undefined ? {} : { retry: { kind: "key", user: "", key, format: formatOf(key) } }),
-  });
+  const { nowMs, elapsedMs, seed, key, timeoutMs } = entry;
+  const payload = encoder.encode(
+    entry.isSetTime ? { kind: "set_time", nowMs: 0 } : {
+      kind: "execute",
+      options: { transaction: entry.isTransaction, rows: entry.isRows, timeoutMs },
+      nowMs: 0,
+      elapsedMs: 0,
+      seed: 0n,
+      statements: entry.statements.map(({ sql, values }) => ({
+        sql,
+        positional: values,
+        named: [],
+      })),
+      ...(key === undefined
+        ? {}
+        : { retry: { kind: "key", user: "", key, format: formatOf(key) } }),
+    },
+  );
   stampCommand(payload, { nowMs, elapsedMs, seed });
   return payload;
 }
@@ -186,6 +221,8 @@ function formatOf(key: string): number {
 /** An entry as SQL, for a reader. */
 export function describeEntry(entry: GeneratedEntry): string {
   const flags = [
+    entry.isSetTime ? "sets the time" : "",
+    entry.timeoutMs > 0 ? `db_timeout ${entry.timeoutMs} ms` : "",
     entry.isTransaction ? "transaction" : "",
     entry.isRows ? "rows" : "",
     entry.key ?? "",

@@ -1,8 +1,8 @@
 // Written by scripts/proto.ts. DO NOT EDIT.
 // SHA-256 of what it was made of and of what was made with it.
 export const DIGESTS: Readonly<Record<string, string>> = {
-  "proto/dust.proto": "f79136015fe8ea6016d858b986dde373ee9fb7f0a7953d241e1a61f7cc9048ef",
-  "src/transport/generated/dust.ts": "9925a554afe1c25b85d71e6caee3c56b16728465327d90381b56d4daf274d7cc",
+  "proto/dust.proto": "f2a2e39b483043b509b1126e2458dd8cf709288ba008c2fd826ec686d023cef9",
+  "src/transport/generated/dust.ts": "76d3cc37668c97ceda18a3c0b9b923806a3e5e9e81128e32c9dae99d63e12a1c",
   "proto/health.proto": "0576b64705c27417e3dbb9645087c750b409b024c3e92aac348880d9fd984252",
   "src/transport/generated/health.ts": "55e96e578c22433d99baaf2da43ad3c77679d911fdb5c8c447bb5ce261aa3ddb",
   "proto/reflection.proto": "ff94d3e1552af778eea0bd7829f6e3a40e6363ee61ab8d564e5e768015a2470c",

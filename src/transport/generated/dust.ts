@@ -232,7 +232,7 @@ export interface Part {
 
 export interface Head {
   /**
-   * `identify`, `join`, `remove`, `pledge`, `abort_pledge`, `form`, `transfer_leader`, `snapshot_now`, `report_digest`,
+   * `identify`, `join`, `remove`, `pledge`, `abort_pledge`, `form`, `transfer_leader`, `set_time`, `snapshot_now`, `report_digest`,
    * `send_state`, `forward`.
    */
   kind: string;
