@@ -67,8 +67,8 @@ import { type ReplicaListener, tellOfReplicas } from "./replica_entries.ts";
 /** Rule E1. */
 export const TICK_MS = 50;
 
-/** A batch waits until it holds one in so many of the writes under way, while others are applied. */
-const BATCH_SHARE = 4;
+/** A batch waits until it has so many bytes, while others are applied. */
+const BATCH_BYTES_MIN = 8 * 1024;
 
 /** Received messages that wait for their turn. */
 const INBOX_MESSAGES_MAX = 65_536;
@@ -322,7 +322,7 @@ export class EventLoop {
     const isTick = this.#tickDue;
     if (isTick) this.#tick();
     this.#changeGate.proposeWaiting(this.proposals);
-    if (isTick || this.#peers?.slowsWrites !== true) this.#proposeQueued();
+    if (isTick || this.#peers?.slowsWrites !== true) this.#proposeQueued({ isTick });
     while (this.#raft.hasReady()) this.#handle(this.#raft.ready());
     this.#fetchWanted();
   }
@@ -342,8 +342,8 @@ export class EventLoop {
     this.#listener.onTick(nowMs);
   }
 
-  #proposeQueued(): void {
-    if (!this.proposals.hasQueued || this.#isBetterLater()) return;
+  #proposeQueued({ isTick }: { readonly isTick: boolean }): void {
+    if (!this.proposals.hasQueued || this.#isBetterLater({ isTick })) return;
     if (this.#changeGate.isClosed && !this.proposals.hasUrgent) return;
     const batch = this.proposals.takeQueued(APPEND_BATCH_BYTES_MAX);
     this.#stamps.stamp(batch, this.#timeFacts());
@@ -366,14 +366,13 @@ export class EventLoop {
 
   /**
    * Whether to let more proposals gather. Each batch costs two thread switches and an fsync, whatever
-   * its size, so on a node that is its own quorum a batch should hold a good share of what is under
-   * way. Whatever is waited for here ends in a turn: an fsync or an apply that runs.
+   * its size, so on a node that is its own quorum a small one waits for those whose answers are on their
+   * way, for a tick at most; a large one is synced meanwhile. What is waited for ends in a turn.
    */
-  #isBetterLater(): boolean {
+  #isBetterLater({ isTick }: { readonly isTick: boolean }): boolean {
     if (this.appendQueue.isBusy) return true;
-    if (!this.#isAlone()) return false;
-    const isSmall = this.proposals.queuedCount * BATCH_SHARE < this.proposals.count;
-    return isSmall && this.applyQueue.isBusy;
+    if (isTick || !this.#isAlone()) return false;
+    return this.applyQueue.isBusy && this.proposals.queuedBytes < BATCH_BYTES_MIN;
   }
 
   /** Whether nobody but one write needs this thread: no peer, no read, no other write. */

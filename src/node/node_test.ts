@@ -493,13 +493,34 @@ Deno.test("Node.stop() ends although the log finds no room, and says that such w
   strictEqual(log.lastIndex, 2);
 });
 
+/** More than a batch waits for. */
+function largePayload(): Uint8Array {
+  return writePayload(`INSERT INTO t VALUES('${"x".repeat(10_000)}')`);
+}
+
+Deno.test("A small write waits while others are applied, for a tick at most; a large one does not", async () => {
+  const { node, log, stateMachine, clock } = await startReady();
+  stateMachine.hold();
+  for (const payload of [writePayload(), writePayload()]) {
+    fateOf(node.write(payload, 0));
+    await settle();
+  }
+  const first = log.lastIndex;
+  await pass(clock, TICK_MS);
+  strictEqual(log.lastIndex, first + 1, "a tick later");
+  fateOf(node.write(largePayload(), 0));
+  await settle();
+  strictEqual(log.lastIndex, first + 2, "at once");
+  await node.stop();
+});
+
 Deno.test("Node.stop() refuses what was not proposed, and says of the rest that it is unknown", async () => {
   const { node, log, stateMachine } = await startReady();
   stateMachine.hold();
   const applying = fateOf(node.write(writePayload(), 0));
   await settle();
   log.hang();
-  const syncing = fateOf(node.write(writePayload(), 0));
+  const syncing = fateOf(node.write(largePayload(), 0));
   await settle();
   const queued = fateOf(node.write(writePayload(), 0));
   const stopped = node.stop();

@@ -41,15 +41,17 @@ export class Proposals {
   #queue: Proposal[] = [];
   readonly #waiting = new Map<number, Proposal>();
   #sizeBytes = 0;
+  /** Of those in the log. */
+  #placedBytes = 0;
 
   /** Writes accepted and not answered. */
   get count(): number {
     return this.#queue.length + this.#waiting.size;
   }
 
-  /** Writes that wait for their turn in the log. */
-  get queuedCount(): number {
-    return this.#queue.length;
+  /** Bytes of the writes that wait for their turn in the log. */
+  get queuedBytes(): number {
+    return this.#sizeBytes - this.#placedBytes;
   }
 
   /** Whether writes wait for their turn in the log. */
@@ -97,6 +99,7 @@ export class Proposals {
   place(index: LogIndex, proposal: Proposal): void {
     assert(!this.#waiting.has(index), "Proposals.place: index is taken");
     this.#waiting.set(index, proposal);
+    this.#placedBytes += proposal.payload.length;
   }
 
   /** Who waits for the entry at `index`, if anyone here does. */
@@ -164,6 +167,7 @@ export class Proposals {
     if (proposal === undefined) return undefined;
     this.#waiting.delete(index);
     this.#sizeBytes -= proposal.payload.length;
+    this.#placedBytes -= proposal.payload.length;
     return proposal;
   }
 }

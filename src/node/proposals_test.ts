@@ -97,5 +97,8 @@ Deno.test("Proposals.add() takes what is urgent past all bounds; it goes first, 
   // Not compared by content: that of the other one is large.
   const taken = proposals.takeQueued(2 * PROPOSALS_IN_FLIGHT_BYTES_MAX);
   ok(taken.length === 1 && taken[0] === urgent);
-  strictEqual(proposals.queuedCount, 1);
+  taken.forEach((each) => proposals.place(logIndex(1), each));
+  strictEqual(proposals.queuedBytes, PROPOSALS_IN_FLIGHT_BYTES_MAX);
+  proposals.settle(logIndex(1), "[]");
+  strictEqual(proposals.queuedBytes, PROPOSALS_IN_FLIGHT_BYTES_MAX);
 });

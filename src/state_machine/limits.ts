@@ -100,10 +100,10 @@ export const HOLD_PAUSE_MS = 20;
 
 /**
  * Behind a few small batches in a row the writer waits a moment for the next to be given to it
- * (writer_mailbox.ts), but its event loop has a turn now and then. With larger ones that gains nothing:
- * what else is under way makes up for the cost of a message.
+ * (writer_mailbox.ts), but its event loop has a turn now and then. Large ones go as messages: their cost
+ * is small beside that of what is in them.
  */
-export const SMALL_BATCH_ENTRIES = 2;
+export const MAILBOX_BATCH_BYTES_MAX = 64 * 1024;
 export const SMALL_BATCHES_MIN = 4;
 export const MAILBOX_WAIT_MS = 2;
 export const GIVEN_IN_A_ROW_MAX = 256;

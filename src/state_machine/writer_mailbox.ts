@@ -9,6 +9,7 @@
  * bytes of the batch | characters of the answer | id of the batch; from CELLS_BYTES on the batch, behind
  * it the answer in UTF-16.
  */
+import { MAILBOX_BATCH_BYTES_MAX } from "./limits.ts";
 
 const CELL = {
   state: 0,
@@ -22,8 +23,7 @@ const CELL = {
 const CELLS_BYTES = 32;
 /** The writer has something else to do, or nobody knows; waits for a batch; has been given one. */
 const STATE = { away: 0, waiting: 1, given: 2 } as const;
-const BATCH_BYTES_MAX = 2 * 1024;
-const ANSWER_LENGTH_MAX = 1024;
+const ANSWER_LENGTH_MAX = 8 * 1024;
 
 /** One view of the memory; each thread makes its own. */
 export class WriterMailbox {
@@ -35,13 +35,17 @@ export class WriterMailbox {
 
   constructor(memory: SharedArrayBuffer) {
     this.#cells = new Int32Array(memory, 0, CELLS_BYTES / 4);
-    this.#batch = new Uint8Array(memory, CELLS_BYTES, BATCH_BYTES_MAX);
-    this.#answer = new Uint16Array(memory, CELLS_BYTES + BATCH_BYTES_MAX, ANSWER_LENGTH_MAX);
+    this.#batch = new Uint8Array(memory, CELLS_BYTES, MAILBOX_BATCH_BYTES_MAX);
+    this.#answer = new Uint16Array(
+      memory,
+      CELLS_BYTES + MAILBOX_BATCH_BYTES_MAX,
+      ANSWER_LENGTH_MAX,
+    );
   }
 
   /** Memory for both sides. */
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer(CELLS_BYTES + BATCH_BYTES_MAX + 2 * ANSWER_LENGTH_MAX);
+    return new SharedArrayBuffer(CELLS_BYTES + MAILBOX_BATCH_BYTES_MAX + 2 * ANSWER_LENGTH_MAX);
   }
 
   /**
@@ -50,7 +54,7 @@ export class WriterMailbox {
    */
   give(id: number, batch: ArrayBuffer): Promise<string> | undefined {
     const cells = this.#cells;
-    if (this.#isGiven || batch.byteLength > BATCH_BYTES_MAX) return undefined;
+    if (this.#isGiven || batch.byteLength > MAILBOX_BATCH_BYTES_MAX) return undefined;
     if (Atomics.load(cells, CELL.state) !== STATE.waiting || this.#hasMessage) return undefined;
     this.#batch.set(new Uint8Array(batch));
     cells[CELL.batchBytes] = batch.byteLength;

@@ -1,4 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { MAILBOX_BATCH_BYTES_MAX } from "./limits.ts";
 import { WriterMailbox } from "./writer_mailbox.ts";
 
 /** A writer on a thread of its own that answers with what it was given, in letters, until there is nothing more. */
@@ -72,18 +73,18 @@ Deno.test("WriterMailbox.give() is refused when the writer does not wait, and fo
   writer.start();
   strictEqual(await writer.give(2, new Uint8Array(0)), "2");
   strictEqual((await writer.give(3, new Uint8Array(1000))).length, 1001);
-  strictEqual(writer.mailbox.give(4, new ArrayBuffer(2049)), undefined);
+  strictEqual(writer.mailbox.give(4, new ArrayBuffer(MAILBOX_BATCH_BYTES_MAX + 1)), undefined);
   await writer.end();
   strictEqual(writer.mailbox.give(5, new ArrayBuffer(8)), undefined);
 });
 
 Deno.test("WriterMailbox.answer() refuses what does not fit, and an empty one says so", async () => {
   using writer = new EchoWriter();
-  writer.start("é\u{1f600}".repeat(341));
-  strictEqual(await writer.give(1, new Uint8Array(1)), "é\u{1f600}".repeat(341));
+  writer.start("é\u{1f600}".repeat(2730));
+  strictEqual(await writer.give(1, new Uint8Array(1)), "é\u{1f600}".repeat(2730));
   await writer.end();
   using other = new EchoWriter();
-  other.start("x".repeat(1025));
+  other.start("x".repeat(8193));
   strictEqual(await other.give(1, new Uint8Array(1)), "");
   await other.end();
 });

@@ -14,8 +14,8 @@ import { EntryWatch } from "./entry_watch.ts";
 import { fatalReply } from "./fatal_reply.ts";
 import {
   GIVEN_IN_A_ROW_MAX,
+  MAILBOX_BATCH_BYTES_MAX,
   MAILBOX_WAIT_MS,
-  SMALL_BATCH_ENTRIES,
   SMALL_BATCHES_MIN,
   WAL_GATE_RETRY_MS,
 } from "./limits.ts";
@@ -141,7 +141,8 @@ function handleBatches(id: number, first: ApplyBatch): void {
 
 function handleApply(id: number, batch: ApplyBatch): AppliedReply {
   const { writer, roomKeeper } = require();
-  smallBatches = batch.count <= SMALL_BATCH_ENTRIES ? smallBatches + 1 : 0;
+  const isSmall = batch.bytes.length <= MAILBOX_BATCH_BYTES_MAX;
+  smallBatches = isSmall ? smallBatches + 1 : 0;
   // Sent before its sender knew that apply has stopped short: it comes back untouched.
   if (stop !== undefined && !isRetry(batch, writer)) {
     const isDiskFull = stop.kind === "full";
