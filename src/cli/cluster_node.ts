@@ -125,7 +125,8 @@ export class ClusterNode {
     this.replicas = makeReplicas(options, { node: this.node, peers: this.peers, health });
     this.scrubber = makeScrubber(options, this.node);
     const alarm = new TimeAlarm({ node: this.node, warn: options.onTimeAhead });
-    for (const observer of [this.membership, this.leaderWatch, this.peers, alarm]) {
+    const { membership, leaderWatch, peers, scrubber } = this;
+    for (const observer of [membership, leaderWatch, peers, alarm, scrubber]) {
       this.node.observe(observer);
     }
     this.node.observe({ onMembersChanged: () => port.setMembers(this.node.loop.members) });

@@ -50,12 +50,11 @@ import { ApplyQueue, type Parked } from "./apply_queue.ts";
 import { ChangeGate } from "./change_gate.ts";
 import { EntryStamps, type TimeFacts } from "./entry_stamps.ts";
 import { EntryTail } from "./entry_tail.ts";
-import { LogView } from "./log_view.ts";
+import { LogView, payloadOf, toLogEntry } from "./log_view.ts";
 import type {
   AppliedState,
   ApplyEntry,
   ApplyOutcome,
-  LogEntry,
   LogPort,
   PeersPort,
   StateMachinePort,
@@ -100,6 +99,8 @@ export interface EventLoopListener extends ReplicaListener {
   onRoleChanged(state: SoftState): void;
   /** A change of the configuration, or of who the members are, is applied. */
   onMembersChanged?(): void;
+  /** Entries that are applied, and that a peer needs, cannot be read, and why. Comes again and again. */
+  onLogDamaged?(damage: string): void;
   /** The leader must find out whether the parked entry ends, and propose a verdict. */
   onVerdictMissing(parked: Parked): void;
   /** Some 50 ms have passed: what waits longer than it may is to end. On the monotonic clock. */
@@ -155,7 +156,11 @@ export class EventLoop {
       from: logIndex(log.lastIndex + 1),
       sizeBytesMax: APPLY_BACKLOG_BYTES_MAX,
     });
-    this.#view = new LogView({ log, tail, peers: options.peers });
+    this.#view = new LogView({
+      ...{ log, tail, peers: options.peers },
+      appliedIndex: () => this.applyQueue.appliedIndex,
+      onDamage: (damage) => this.#listener.onLogDamaged?.(damage),
+    });
     const onFatal = (error: unknown): void => this.#fail(error);
     const isIdle = (): boolean => this.#isIdle();
     this.appendQueue = new AppendQueue({ log, tail, clock, isIdle, onFatal });
@@ -537,8 +542,8 @@ export class EventLoop {
   }
 
   #fetchWanted(): void {
-    const fetched = this.#view.fetchNext()?.then(() => {
-      this.#raft.entriesFetched();
+    const fetched = this.#view.fetchNext()?.then((isToBeTold) => {
+      if (isToBeTold) this.#raft.entriesFetched();
       this.#scheduleTurn();
     });
     if (fetched !== undefined) runInBackground(fetched, (error) => this.#fail(error));
@@ -581,15 +586,6 @@ function readChange(payload: Uint8Array): ConfChange {
   const change = decodeConfChange(payload);
   assert(change !== undefined, "EventLoop: a configuration change that nobody can read");
   return change;
-}
-
-function payloadOf(entry: Entry): Uint8Array {
-  assert(entry.payload !== undefined, "EventLoop: an entry without its payload");
-  return entry.payload;
-}
-
-function toLogEntry(entry: Entry): LogEntry {
-  return { index: entry.index, term: entry.term, kind: entry.kind, payload: payloadOf(entry) };
 }
 
 function refusal(reason: RefusalReason): OperatingError {

@@ -3,11 +3,13 @@
  * mended and not when a start or a slow member needs it (fault D2). What is applied is in the state as well: with
  * a newer durable state the damaged part of the log is not needed any more, by this node or by any other, which
  * gets a copy of the state instead. So no other node is asked, and a node of its own heals as well.
+ * What a slow member stumbles on meanwhile is mended at once.
  * Not here: what is not applied yet, and the state itself, which replicas compare (replica_watch.ts).
  */
 import { runInBackground } from "../base/background.ts";
 import { type LogIndex, logIndex } from "../base/ids.ts";
 import type { Clock, Timer } from "../os/clock.ts";
+import type { NodeObserver } from "./node.ts";
 import { SCRUB_REST_MS, SCRUB_SLICE_BYTES, SCRUB_SLICE_MS } from "./limits.ts";
 import { scrubMetricsText } from "./node_metrics.ts";
 
@@ -46,13 +48,16 @@ export interface LogScrubberOptions {
 }
 
 /** See the file's header. One per node. */
-export class LogScrubber {
+export class LogScrubber implements NodeObserver {
   readonly #options: LogScrubberOptions;
   #next: LogIndex = logIndex(0);
   #damage: string | undefined;
+  /** What somebody else has met and told of, until it is acted upon. */
+  #told: string | undefined;
   #passCount = 0;
   #timer: Timer | undefined;
   #running: Promise<void> = Promise.resolve();
+  #isStepping = false;
   #isStopped = false;
 
   constructor(options: LogScrubberOptions) {
@@ -84,6 +89,16 @@ export class LogScrubber {
     this.#plan(SCRUB_REST_MS);
   }
 
+  /**
+   * Somebody else met damage in what is applied. While some is known already, that is being mended, and what
+   * is left after it the next pass finds: whoever asks again and again does not make a copy of the state each time.
+   */
+  onLogDamaged(damage: string): void {
+    if (this.#damage !== undefined) return;
+    this.#told = damage;
+    if (!this.#isStepping) this.#plan(0);
+  }
+
   /** Reads no more; what is being read or healed comes to its end first. */
   async stop(): Promise<void> {
     this.#isStopped = true;
@@ -94,14 +109,19 @@ export class LogScrubber {
   #plan(delayMs: number): void {
     if (this.#isStopped) return;
     const { clock, onFatal } = this.#options;
-    this.#timer = clock.startTimer(delayMs, () => {
-      this.#running = this.#step();
+    this.#timer?.cancel();
+    this.#timer = clock.startTimer(this.#told === undefined ? delayMs : 0, () => {
+      this.#isStepping = true;
+      this.#running = this.#step().finally(() => {
+        this.#isStepping = false;
+      });
       runInBackground(this.#running, onFatal);
     });
   }
 
   async #step(): Promise<void> {
     const { log, appliedIndex } = this.#options;
+    if (this.#told !== undefined) return await this.#onDamage(this.#told);
     const from = logIndex(Math.max(this.#next, log.firstIndex));
     const to = logIndex(Math.min(log.lastIndex, appliedIndex()) + 1);
     if (from >= to) return this.#endPass();
@@ -124,6 +144,7 @@ export class LogScrubber {
   }
 
   async #onDamage(damage: string): Promise<void> {
+    this.#told = undefined;
     if (this.#damage !== damage) this.#options.onFound(damage);
     this.#damage = damage;
     this.#options.log.cut();

@@ -87,3 +87,40 @@ Deno.test("LogScrubber says once what is damaged, heals until it is gone, and sa
   strictEqual(parts.scrubber.damage, undefined);
   await parts.scrubber.stop();
 });
+
+Deno.test("LogScrubber mends at once what a slow member has met, and not again until that is done (D2)", async () => {
+  const parts = new Scrubbed();
+  parts.damaged = 5;
+  parts.mayHeal = false;
+  const healing = ["cut", "heal"];
+  for (let time = 0; time < 3; time++) {
+    parts.scrubber.onLogDamaged("entry 5");
+    parts.clock.advance(SCRUB_SLICE_MS);
+    await settle();
+  }
+  deepStrictEqual([parts.scrubber.damage, parts.events], ["entry 5", ["entry 5", ...healing]]);
+  // From here on as if it had been found here.
+  parts.mayHeal = true;
+  await parts.pass();
+  deepStrictEqual(parts.events, ["entry 5", ...healing, ...healing]);
+  await parts.pass();
+  deepStrictEqual(parts.events, ["entry 5", ...healing, ...healing, "healed"]);
+  await parts.scrubber.stop();
+  parts.scrubber.onLogDamaged("entry 9");
+  parts.clock.advance(SCRUB_REST_MS);
+  await settle();
+  deepStrictEqual([parts.events.length, parts.fatal], [6, []]);
+});
+
+Deno.test("LogScrubber that is told of damage while it reads mends it once it has read", async () => {
+  const parts = new Scrubbed();
+  parts.clock.advance(SCRUB_REST_MS);
+  // The first slice is being read.
+  parts.scrubber.onLogDamaged("entry 5");
+  strictEqual(parts.scrubber.damage, undefined);
+  await settle();
+  parts.clock.advance(0);
+  await settle();
+  deepStrictEqual(parts.events, ["entry 5", "cut", "heal"]);
+  await parts.scrubber.stop();
+});

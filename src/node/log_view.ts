@@ -1,7 +1,13 @@
 /**
  * The log as the engine sees it: terms from the log's own memory, entries from the tail or from a
  * window that was read back from disk. What is in neither is "unavailable"; the loop then fetches it.
+ *
+ * Damage on the way (fault D2): what is applied is wanted by a slow peer only, and is in the state as well. So
+ * it is told of and the peer waits: the damaged part goes from the log, and the peer gets a copy of the state.
+ * What is not applied yet nobody else vouches for, and this node cannot go on without: that ends it.
  */
+import { assert } from "../base/assert.ts";
+import { FatalError } from "../base/errors.ts";
 import type { LogIndex, Term } from "../base/ids.ts";
 import { logIndex } from "../base/ids.ts";
 import { APPLY_BATCH_BYTES_MAX, APPLY_BATCH_ENTRIES_MAX } from "../base/limits.ts";
@@ -16,6 +22,8 @@ export class LogView implements LogStorage {
   readonly #log: LogPort;
   readonly #tail: EntryTail;
   readonly #peers: PeersPort | undefined;
+  readonly #appliedIndex: () => LogIndex;
+  readonly #onDamage: (damage: string) => void;
   #window: EntryTail;
   /** What the engine missed, by its first index, the oldest question first: a slow peer each, at most. */
   readonly #wanted = new Map<LogIndex, EntriesRange>();
@@ -25,9 +33,14 @@ export class LogView implements LogStorage {
     readonly log: LogPort;
     readonly tail: EntryTail;
     readonly peers: PeersPort | undefined;
+    readonly appliedIndex: () => LogIndex;
+    /** Entries that are applied cannot be read, and why. Comes again while they are asked for. */
+    readonly onDamage: (damage: string) => void;
   }) {
     this.#log = options.log;
     this.#peers = options.peers;
+    this.#appliedIndex = options.appliedIndex;
+    this.#onDamage = options.onDamage;
     this.#tail = options.tail;
     this.#window = emptyWindow(options.log.firstIndex);
   }
@@ -70,16 +83,33 @@ export class LogView implements LogStorage {
    * Reads the next range that the engine missed. One after the other: there is one window, and who asks again
    * while his range is being read must not have it read twice, or reads beget reads without end.
    * @returns undefined when nothing is missed, or a read is under way; else a promise of the read's end, when
-   * the engine is to be told and this to be called again.
+   * this is to be called again, and whether the engine is to be told. It is not told of damage, or it would
+   * ask again at once: it does when it hears of the peer the next time.
    */
-  fetchNext(): Promise<void> | undefined {
+  fetchNext(): Promise<boolean> | undefined {
     const [wanted] = this.#wanted.values();
     if (wanted === undefined || this.#isFetching) return undefined;
     this.#isFetching = true;
-    return this.fetch(wanted).finally(() => {
+    const { from } = wanted;
+    const isApplied = from <= this.#appliedIndex();
+    const fetched = isApplied ? this.#isFetched(wanted) : this.fetch(wanted).then(() => true);
+    return fetched.finally(() => {
       this.#isFetching = false;
-      this.#wanted.delete(wanted.from);
+      this.#wanted.delete(from);
     });
+  }
+
+  /** For a peer: nothing that is not applied is read with it. @returns false when there is damage. */
+  async #isFetched({ from, to, sizeBytesMax }: EntriesRange): Promise<boolean> {
+    const applied = logIndex(this.#appliedIndex() + 1);
+    try {
+      await this.fetch({ from, to: applied < to ? applied : to, sizeBytesMax });
+      return true;
+    } catch (error) {
+      if (!(error instanceof FatalError)) throw error;
+      this.#onDamage(error.message);
+      return false;
+    }
   }
 
   /** Reads a range into the window, which forgets what it held. */
@@ -108,6 +138,17 @@ export class LogView implements LogStorage {
 
 function emptyWindow(from: LogIndex): EntryTail {
   return new EntryTail({ from: logIndex(from), sizeBytesMax: Number.MAX_SAFE_INTEGER });
+}
+
+/** As the log takes it. */
+export function toLogEntry(entry: Entry): LogEntry {
+  return { index: entry.index, term: entry.term, kind: entry.kind, payload: payloadOf(entry) };
+}
+
+/** Of an entry that was proposed here, received or read: it has one. */
+export function payloadOf({ payload }: Entry): Uint8Array {
+  assert(payload !== undefined, "LogView: an entry without its payload");
+  return payload;
 }
 
 function toEntry(entry: LogEntry): Entry {

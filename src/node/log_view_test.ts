@@ -1,16 +1,31 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { FatalError } from "../base/errors.ts";
 import { logIndex, nodeId, term } from "../base/ids.ts";
 import type { EntriesAnswer } from "../raft/log_storage.ts";
 import { EntryTail } from "./entry_tail.ts";
 import { LogView } from "./log_view.ts";
 import { memoryEntry, MemoryLog } from "./testing.ts";
 
+interface Parts {
+  readonly log: MemoryLog;
+  readonly view: LogView;
+  readonly tail: EntryTail;
+  /** What was told of. */
+  readonly damage: string[];
+}
+
 /** A log of entries 2 to `last` in term 1, of which the tail in memory has nothing. */
-function setUp(last: number): { log: MemoryLog; view: LogView; tail: EntryTail } {
+function setUp(last: number, { applied = last } = {}): Parts {
   const log = new MemoryLog();
   const tail = new EntryTail({ from: logIndex(last + 1), sizeBytesMax: 1_000_000 });
   write(log, { from: 2, to: last + 1, entryTerm: 1 });
-  return { log, tail, view: new LogView({ log, tail, peers: undefined }) };
+  const damage: string[] = [];
+  const view = new LogView({
+    ...{ log, tail, peers: undefined },
+    appliedIndex: () => logIndex(applied),
+    onDamage: (text) => damage.push(text),
+  });
+  return { log, tail, view, damage };
 }
 
 function write(
@@ -114,4 +129,29 @@ Deno.test("LogView.dropBefore() forgets what is applied, skipTo() what a snapsho
   strictEqual(places(view.entries(range(4, 7))), "4/1 5/1 6/1");
   view.skipTo(logIndex(20));
   deepStrictEqual([tail.from, tail.to], [21, 21]);
+});
+
+Deno.test("LogView.fetchNext() tells of damage in what is applied, and not the engine (D2)", async () => {
+  const { log, view, damage } = setUp(9, { applied: 6 });
+  log.damagedIndex = 4;
+  strictEqual(view.entries(range(3, 10)), "unavailable");
+  deepStrictEqual([await view.fetchNext(), damage], [false, ["entry 4"]]);
+  // Nothing is read until the engine asks again.
+  deepStrictEqual([view.fetchNext(), log.readCount], [undefined, 1]);
+  strictEqual(view.entries(range(5, 7)), "unavailable");
+  const isToBeTold = await view.fetchNext();
+  deepStrictEqual([isToBeTold, places(view.entries(range(5, 7)))], [true, "5/1 6/1"]);
+  log.firstIndex = logIndex(6);
+  strictEqual(view.entries(range(3, 10)), "compacted");
+});
+
+Deno.test("LogView.fetchNext() reads nothing for a peer that is not applied, and damage there is the node's end", async () => {
+  const { log, view, damage } = setUp(9, { applied: 6 });
+  log.damagedIndex = 7;
+  strictEqual(view.entries(range(3, 10)), "unavailable");
+  const isToBeTold = await view.fetchNext();
+  deepStrictEqual([isToBeTold, places(view.entries(range(3, 10)))], [true, "3/1 4/1 5/1 6/1"]);
+  strictEqual(view.entries(range(7, 10)), "unavailable");
+  await rejects(view.fetchNext() ?? Promise.resolve(), FatalError);
+  deepStrictEqual(damage, []);
 });

@@ -63,6 +63,8 @@ export interface NodeObserver extends ReplicaListener {
   /** Another leader, or none, or another part in the term. */
   onRoleChanged?(): void;
   onMembersChanged?(): void;
+  /** Entries that are applied, and that a peer needs, cannot be read, and why. Comes again and again. */
+  onLogDamaged?(damage: string): void;
 }
 
 /** See the file's header. */
@@ -103,6 +105,9 @@ export class Node {
         },
         onStateReplaced: (index) => {
           for (const observer of this.#observers) observer.onStateReplaced?.(index);
+        },
+        onLogDamaged: (damage) => {
+          for (const observer of this.#observers) observer.onLogDamaged?.(damage);
         },
         onVerdictMissing: (parked) => this.#onVerdictMissing(parked),
         onTick: (nowMs) => this.#onTick(nowMs),

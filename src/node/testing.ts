@@ -4,7 +4,7 @@
  * rules D1 and D6) and fail at once when it does not.
  */
 import { assert } from "../base/assert.ts";
-import { OperatingError } from "../base/errors.ts";
+import { FatalError, OperatingError } from "../base/errors.ts";
 import { type LogIndex, logIndex, nodeId, type Term, term } from "../base/ids.ts";
 import { APPLY_BATCHES_IN_FLIGHT_MAX } from "../base/limits.ts";
 import { encodeCommand } from "../command/command_encoder.ts";
@@ -50,6 +50,8 @@ export class MemoryLog implements LogPort {
   /** What was done to the log, but for syncs and reads. */
   readonly calls: string[] = [];
   readCount = 0;
+  /** The entry that cannot be read; 0 for none. */
+  damagedIndex = 0;
   /** Syncs that were allowed to block the thread. */
   blockingSyncCount = 0;
   #durable = 1;
@@ -110,6 +112,9 @@ export class MemoryLog implements LogPort {
     const { from, to } = options;
     assert(from <= to && to <= this.lastIndex + 1, "MemoryLog: read past the end");
     this.readCount += 1;
+    if (this.damagedIndex >= from && this.damagedIndex < to) {
+      return Promise.reject(new FatalError(65, `entry ${this.damagedIndex}`));
+    }
     if (from < this.firstIndex) return Promise.resolve([]);
     return Promise.resolve(
       this.entries.slice(from - this.firstIndex, to - this.firstIndex),
