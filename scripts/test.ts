@@ -25,11 +25,14 @@ const COMPUTING_TESTS = [
 ];
 /** Those that wait for disks and for a tracer of system calls. */
 const DISK_TESTS = ["tests/crash", "tests/disk_full_test.ts"];
+/** Those that wait for a node to do what it does now and then. */
+const WAITING_TESTS = ["tests/scrubbing_test.ts"];
 
 /** Run beside each other. */
 const GROUPS: readonly (readonly string[])[] = [
-  ["tests", `--ignore=${[...COMPUTING_TESTS, ...DISK_TESTS].join()}`],
+  ["tests", `--ignore=${[...COMPUTING_TESTS, ...DISK_TESTS, ...WAITING_TESTS].join()}`],
   DISK_TESTS,
+  WAITING_TESTS,
   ["src", "scripts", ...COMPUTING_TESTS],
 ];
 
