@@ -26,7 +26,9 @@ export async function copyOnThread(request: CopyRequest): Promise<CopiedState> {
       return reply;
     case "disk_full":
       throw new OperatingError("disk_full", `Cannot copy the state: ${reply.message}`);
-    case "failed":
-      throw new FatalError(74, `Cannot copy the state: ${reply.message}`);
+    case "failed": {
+      const { message, isStateDamaged } = reply;
+      throw new FatalError(74, `Cannot copy the state: ${message}`, { isStateDamaged });
+    }
   }
 }

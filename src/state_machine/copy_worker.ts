@@ -4,6 +4,7 @@
  * the thread has ended.
  */
 import { entryChainText } from "../base/entry_chain.ts";
+import { OperatingError } from "../base/errors.ts";
 import { encodeMemberTable } from "../command/member_table.ts";
 import { Connection } from "../sqlite/connection.ts";
 import { SqliteError } from "../sqlite/errors.ts";
@@ -45,7 +46,12 @@ export type CopyReply =
     readonly clusterId: Uint8Array;
   }
   | { readonly kind: "disk_full"; readonly message: string }
-  | { readonly kind: "failed"; readonly message: string };
+  | {
+    readonly kind: "failed";
+    readonly message: string;
+    /** Whether it is the state that was copied, and can be read no more. */
+    readonly isStateDamaged: boolean;
+  };
 
 interface State {
   readonly record: StateRecord;
@@ -98,7 +104,17 @@ function failure(request: CopyRequest, error: unknown): CopyReply {
   if (request.to === "file") removeUnused(request.path);
   else removeGeneration(request);
   const message = error instanceof Error ? error.message : String(error);
-  return { kind: isFull(error) ? "disk_full" : "failed", message };
+  if (isFull(error)) return { kind: "disk_full", message };
+  return {
+    kind: "failed",
+    message,
+    isStateDamaged: request.to === "generation" && isDamage(error),
+  };
+}
+
+/** In SQLite's words, or in those of `checkDatabase`. */
+function isDamage(error: unknown): boolean {
+  return error instanceof SqliteError ? error.isDamage : error instanceof OperatingError;
 }
 
 function isFull(error: unknown): boolean {

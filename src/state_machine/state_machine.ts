@@ -362,6 +362,10 @@ export class StateMachine implements StateMachinePort {
     this.#copying.add(copy);
     try {
       return await copy;
+    } catch (error) {
+      // As if a thread of its own had met it: the next start must not go on with this file.
+      if (error instanceof FatalError && error.isStateDamaged) this.#options.onFatal(error);
+      throw error;
     } finally {
       this.#copying.delete(copy);
     }
