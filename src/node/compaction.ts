@@ -15,6 +15,10 @@ import type { Clock, Timer } from "../os/clock.ts";
 import { TRAILING_LOG_BYTES } from "./limits.ts";
 import type { LogPort, StateMachinePort } from "./ports.ts";
 
+/** How often, and how far apart, it is looked whether the state holds an entry. Milliseconds. */
+const APPLIED_LOOKS_MAX = 50;
+const APPLIED_LOOK_MS = 20;
+
 /** When to compact. */
 export interface CompactionPolicy {
   /** Entries since the last marker that call for a snapshot (`--raft-snap`). */
@@ -110,11 +114,22 @@ export class Compaction {
    */
   async dropApplied(): Promise<void> {
     if (this.#stopped || !this.#isTrusted()) return;
+    // Whole files go: one begins with this, and the state is to hold what is before it. Writes come all the while.
+    await this.#saveMarker(this.#log.marker);
+    await this.#untilApplied(this.#log.lastIndex);
+    if (this.#stopped || !this.#isTrusted()) return;
     await ifRoom(this.snapshot({ trailingEntries: 0 }));
     if (this.#stopped || !this.#isTrusted()) return;
-    // Also when nothing is new: with the marker something is written, behind what is damaged.
-    const { marker } = this.#log;
-    if (await this.#saveMarker(marker)) await this.#log.purge(marker.index);
+    // Also when nothing is new, or the snapshot was another's, who keeps more.
+    await this.#log.purge(this.#log.marker.index);
+  }
+
+  /** Or not: whoever comes again has another chance. */
+  async #untilApplied(index: LogIndex): Promise<void> {
+    for (let look = 0; look < APPLIED_LOOKS_MAX && !this.#stopped; look++) {
+      if (this.#stateMachine.applied.index >= index) return;
+      await this.#clock.sleep(APPLIED_LOOK_MS);
+    }
   }
 
   async #check(): Promise<void> {

@@ -187,3 +187,29 @@ Deno.test("Compaction.stop() also ends a look that waits for a busy writer", asy
   await settle();
   deepStrictEqual([stateMachine.snapshotCount, clock.timerCount, fatal], [0, 0, []]);
 });
+
+Deno.test("Compaction.dropApplied() begins a file, and lets go of what is before it once that is in the state (D2)", async () => {
+  const { compaction, log, stateMachine, clock } = setUp(20);
+  const { applied } = stateMachine;
+  // What was written last is on its way to the state.
+  stateMachine.applied = { ...applied, index: logIndex(18) };
+  const dropped = compaction.dropApplied();
+  await settle();
+  deepStrictEqual(log.calls, ["marker 1"]);
+  stateMachine.applied = applied;
+  clock.advance(INTERVAL_MS);
+  await dropped;
+  deepStrictEqual(log.calls, ["marker 1", "marker 20", "purge 20", "release but 2", "purge 20"]);
+  // Nothing is new, and the log may be damaged behind it.
+  await compaction.dropApplied();
+  deepStrictEqual(log.calls.slice(5), ["marker 20", "purge 20"]);
+});
+
+Deno.test("Compaction.dropApplied() waits for a state that comes to nothing only so long", async () => {
+  const { compaction, log, stateMachine, clock } = setUp(20);
+  stateMachine.applied = { ...stateMachine.applied, index: logIndex(18) };
+  const dropped = compaction.dropApplied();
+  for (let look = 0; look < 100; look++) await pass(clock);
+  await dropped;
+  deepStrictEqual(log.calls.slice(0, 3), ["marker 1", "marker 18", "purge 18"]);
+});
