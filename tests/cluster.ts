@@ -20,6 +20,8 @@ export interface Member {
 /** How the nodes of a cluster are started. */
 export interface ClusterOptions {
   readonly flags?: readonly string[];
+  /** Further ones of the member with this number, from 1. */
+  readonly flagsOf?: (number: number) => readonly string[];
   /** Where state in memory goes: a folder that exists and stays; one beside the data otherwise. */
   readonly ramFolder?: string;
   /** How long a node may take until it is ready. */
@@ -45,7 +47,9 @@ export class TestCluster implements AsyncDisposable {
     const folder = await Deno.makeTempDir({ prefix: "dust-cluster-" });
     const cluster = new TestCluster({ ...options, folder });
     try {
-      for (let count = 1; count <= size; count++) await cluster.add(`n${count}`);
+      for (let count = 1; count <= size; count++) {
+        await cluster.add(`n${count}`, options.flagsOf?.(count));
+      }
       return cluster;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();

@@ -11,7 +11,9 @@ import { sleep } from "./process.ts";
 const HEALED_MS_MAX = 60_000;
 const LOOK_MS = 50;
 
-const RENEWED = "The state of this node was renewed";
+/** What a node writes to its log when it begins to know that its state is wrong, and when that is over. */
+export const QUARANTINED = "serves no reads until it is renewed";
+export const RENEWED = "The state of this node was renewed";
 
 /** What became of a state that differed. Milliseconds since it began to. */
 export interface Renewal {
@@ -59,17 +61,68 @@ export async function meddle(member: Member, sql: string): Promise<void> {
 
 /** Overwrites a table's pages in a member's live file, as a disk might. Nobody else may be writing. */
 export async function damagePages(member: Member, table: string): Promise<void> {
+  using pages = await leafPages(member, table);
+  for (const { offset, sizeBytes } of pages.places) {
+    pages.file.seekSync(offset, Deno.SeekMode.Start);
+    pages.file.writeSync(new Uint8Array(sizeBytes).fill(0xff));
+  }
+}
+
+/** How one page is damaged: `torn` as SQLite notices when it reads it, `silent` so that only a text is another. */
+export type PageDamage =
+  | { readonly kind: "torn" }
+  | { readonly kind: "silent"; readonly from: string; readonly to: string };
+
+/** Damages the page of a table that holds `text`, in a member's live file. Nobody else may be writing. */
+export async function damagePage(
+  member: Member,
+  { table, text, damage }: {
+    readonly table: string;
+    readonly text: string;
+    readonly damage: PageDamage;
+  },
+): Promise<void> {
+  using pages = await leafPages(member, table);
+  const { file } = pages;
+  for (const { offset, sizeBytes } of pages.places) {
+    const bytes = new Uint8Array(sizeBytes);
+    file.seekSync(offset, Deno.SeekMode.Start);
+    file.readSync(bytes);
+    // One character a byte, so that places are the same.
+    const content = String.fromCharCode(...bytes);
+    if (!content.includes(text)) continue;
+    const { from, to } = damage.kind === "silent" ? damage : { from: text, to: "" };
+    const at = content.indexOf(from, content.indexOf(text));
+    if (damage.kind === "torn") bytes.fill(0xff);
+    else for (let place = 0; place < to.length; place++) bytes[at + place] = to.charCodeAt(place);
+    file.seekSync(offset, Deno.SeekMode.Start);
+    file.writeSync(bytes);
+    return;
+  }
+  throw new Error(`damagePage: no page of ${table} holds ${text}`);
+}
+
+interface LeafPages extends Disposable {
+  readonly file: Deno.FsFile;
+  readonly places: readonly { readonly offset: number; readonly sizeBytes: number }[];
+}
+
+/** The pages with a table's rows, none of which is in the -wal any more. */
+async function leafPages(member: Member, table: string): Promise<LeafPages> {
   const path = await liveFile(member);
-  using connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
+  const connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
   connection.exec("PRAGMA busy_timeout = 5000; PRAGMA wal_checkpoint(TRUNCATE)");
   const leaves = "SELECT pageno, pgsize FROM dbstat WHERE name = ? AND pagetype = 'leaf'";
-  const pages = connection.query(leaves, table);
-  if (pages.length === 0) throw new Error(`damagePages: ${table} has no pages`);
-  using file = await Deno.open(path, { write: true });
-  for (const [number, size] of pages) {
-    file.seekSync((Number(number) - 1) * Number(size), Deno.SeekMode.Start);
-    file.writeSync(new Uint8Array(Number(size)).fill(0xff));
-  }
+  const places = connection.query(leaves, table).map(([number, size]) => {
+    return { offset: (Number(number) - 1) * Number(size), sizeBytes: Number(size) };
+  });
+  if (places.length === 0) throw new Error(`leafPages: ${table} has no pages`);
+  const file = await Deno.open(path, { read: true, write: true });
+  const dispose = (): void => {
+    file.close();
+    connection[Symbol.dispose]();
+  };
+  return { file, places, [Symbol.dispose]: dispose };
 }
 
 /** What a member says of itself beside the others. */

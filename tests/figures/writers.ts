@@ -13,11 +13,8 @@ const AWAY_MS = 1_000;
 /** Between a failure and the next attempt. */
 const PAUSE_MS = 5;
 
-const BODY = JSON.stringify([[
-  "INSERT INTO load(a, b) VALUES(?, ?)",
-  1,
-  "forty characters of text in every single row",
-]]);
+const INSERT = "INSERT INTO load(a, b) VALUES(?, ?)";
+const TEXT = "forty characters of text in every single row";
 
 /** One request that was answered, or was not; milliseconds of `performance.now()`. */
 export interface Outcome {
@@ -28,6 +25,18 @@ export interface Outcome {
   readonly failure: string | undefined;
 }
 
+/** Gives each write a number of its own, which it puts into its row, and keeps those that were acknowledged. */
+export class WrittenNumbers {
+  readonly acknowledged = new Set<number>();
+  #last = 0;
+
+  /** The next write's number. */
+  next(): number {
+    this.#last += 1;
+    return this.#last;
+  }
+}
+
 /** See the file's header. */
 export class Writers {
   /** Failures, all of them. */
@@ -36,17 +45,26 @@ export class Writers {
   #isStopped = false;
   #watched: Outcome[] | undefined;
   readonly #limit: number;
+  readonly #numbers: WrittenNumbers | undefined;
+  readonly #restMs: number;
   readonly #clients: Promise<void>[] = [];
 
-  /** Client number N is at home at URL number N modulo their count. `limit`: writes in all. */
+  /**
+   * Client number N is at home at URL number N modulo their count. `limit`: writes in all. `numbers`: what rows
+   * hold; all the same otherwise. `restMs`: between an acknowledgement and the client's next write.
+   */
   constructor(
-    { urls, clients, limit = Infinity }: {
+    { urls, clients, limit = Infinity, numbers, restMs = 0 }: {
       readonly urls: readonly string[];
       readonly clients: number;
       readonly limit?: number;
+      readonly numbers?: WrittenNumbers;
+      readonly restMs?: number;
     },
   ) {
     this.#limit = limit;
+    this.#numbers = numbers;
+    this.#restMs = restMs;
     for (let client = 0; client < clients; client++) this.#clients.push(this.#run(urls, client));
   }
 
@@ -97,11 +115,14 @@ export class Writers {
       if (performance.now() >= awayUntilMs) place = client;
       const url = urls[place % urls.length] ?? "";
       const sentMs = performance.now();
-      const failure = await insert(url);
+      const number = this.#numbers?.next() ?? 1;
+      const failure = await insert(url, number);
       const outcome = { url, sentMs, endedMs: performance.now(), failure };
       this.#watched?.push(outcome);
       if (failure === undefined) {
         this.#acknowledged += 1;
+        this.#numbers?.acknowledged.add(number);
+        if (this.#restMs > 0) await sleep(this.#restMs);
         continue;
       }
       this.failures.push(outcome);
@@ -113,12 +134,12 @@ export class Writers {
 }
 
 /** @returns why it failed. */
-async function insert(url: string): Promise<string | undefined> {
+async function insert(url: string, number: number): Promise<string | undefined> {
   try {
     const response = await fetch(`${url}/db/execute`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: BODY,
+      body: JSON.stringify([[INSERT, number, TEXT]]),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     const text = await response.text();
