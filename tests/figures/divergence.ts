@@ -77,8 +77,10 @@ export async function divergence(
   const scene = { cluster, present, numbers: new WrittenNumbers() };
   const done: Round[] = [];
   for (let round = 0; round < Number(rounds); round++) {
-    done.push(...await oneRound(scene, { kind, round }));
+    const outcomes = await oneRound(scene, { kind, round });
     await untilAllRight(present);
+    done.push(...outcomes);
+    for (const outcome of outcomes) tell({ round, ...outcome });
   }
   if (absent !== undefined) await cluster.restart(absent);
   await eventually(
@@ -190,6 +192,11 @@ async function untilAllRight(members: readonly Member[]): Promise<void> {
     const guards = members.map((member) => values(member, GUARD, "none"));
     return (await Promise.all(guards)).every((guard) => guard === GUARD_RIGHT);
   }, "all to be right and to have the same rows");
+}
+
+/** It takes a while: what is known already goes to standard error. */
+function tell(outcome: object): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${JSON.stringify(outcome)}\n`));
 }
 
 function summary(rounds: readonly Round[]): object {
