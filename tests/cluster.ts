@@ -14,6 +14,8 @@ export interface Member {
   readonly name: string;
   readonly dataDirectory: string;
   readonly flags: readonly string[];
+  /** Of its process, besides what this process has in its own. */
+  environment: Readonly<Record<string, string>>;
   node: TestNode;
 }
 
@@ -58,26 +60,44 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /** Starts another node, which joins the first one that runs, or begins the cluster. */
-  async add(name: string, flags: readonly string[] = []): Promise<Member> {
+  async add(
+    name: string,
+    flags: readonly string[] = [],
+    environment: Member["environment"] = {},
+  ): Promise<Member> {
     const [first] = this.members;
     const join = first === undefined ? [] : ["--join", first.node.raftAddress];
-    const ramDirectory = `${this.#options.ramFolder ?? this.#folder}/ram-${name}`;
+    const ramDirectory = this.#ramDirectory(name);
     await Deno.mkdir(ramDirectory, { mode: 0o700 });
     const all = [...(this.#options.flags ?? []), ...flags, ...join, "--ram-dir", ramDirectory];
     const dataDirectory = `${this.#folder}/${name}`;
     const { readyMsMax = READY_MS_MAX } = this.#options;
-    const node = await startNode({ nodeId: name, dataDirectory, flags: all, readyMsMax });
-    const member = { name, dataDirectory, flags: all, node };
+    const start = { nodeId: name, dataDirectory, flags: all, environment, readyMsMax };
+    const member = { name, dataDirectory, flags: all, environment, node: await startNode(start) };
     this.members.push(member);
     return member;
   }
 
   /** Starts a member again that was ended, where it was. */
   async restart(member: Member, flags: readonly string[] = []): Promise<void> {
-    const { name: nodeId, dataDirectory, node: at } = member;
+    const { name: nodeId, dataDirectory, environment, node: at } = member;
     const { readyMsMax = READY_MS_MAX } = this.#options;
     const all = [...member.flags, ...flags];
-    member.node = await startNode({ nodeId, dataDirectory, at, flags: all, readyMsMax });
+    member.node = await startNode({
+      nodeId,
+      dataDirectory,
+      at,
+      flags: all,
+      environment,
+      readyMsMax,
+    });
+  }
+
+  /** Forgets a member that is none any more, and what it had. Its process has ended. */
+  async forget(member: Member): Promise<void> {
+    this.members.splice(this.members.indexOf(member), 1);
+    await Deno.remove(member.dataDirectory, { recursive: true });
+    await Deno.remove(this.#ramDirectory(member.name), { recursive: true });
   }
 
   /** The member that leads, as `witness` knows it. */
@@ -94,6 +114,10 @@ export class TestCluster implements AsyncDisposable {
   /** All but one. */
   others(member: Member): Member[] {
     return this.members.filter((each) => each !== member);
+  }
+
+  #ramDirectory(name: string): string {
+    return `${this.#options.ramFolder ?? this.#folder}/ram-${name}`;
   }
 
   #first(): Member {

@@ -25,6 +25,8 @@ export interface TestNode extends AsyncDisposable {
   readonly ended: Promise<Deno.CommandStatus>;
   /** What it has written to standard error so far. */
   log(): string;
+  /** How the process has ended; undefined while it runs. */
+  ended(): Deno.CommandStatus | undefined;
 }
 
 /**
@@ -69,9 +71,14 @@ export async function startNode(options: {
     stderr: "piped",
   }).spawn();
   const output = collect(process.stderr);
+  let ended: Deno.CommandStatus | undefined;
+  const watched = process.status.then((status) => {
+    ended = status;
+  });
   const stop = async (signal: "SIGTERM" | "SIGKILL"): Promise<Deno.CommandStatus> => {
     kill(process, signal);
     const status = await process.status;
+    await watched;
     await output.done;
     return status;
   };
@@ -85,6 +92,7 @@ export async function startNode(options: {
     stop,
     ended: process.status,
     log: output.text,
+    ended: () => ended,
     [Symbol.asyncDispose]: async () => {
       await stop("SIGKILL");
       if (options.dataDirectory !== undefined) return;
@@ -93,7 +101,7 @@ export async function startNode(options: {
     },
   };
   try {
-    await waitUntilReady(node, process, options.readyMsMax ?? READY_MS_MAX);
+    await waitUntilReady(node, options.readyMsMax ?? READY_MS_MAX);
     return node;
   } catch (error) {
     await node[Symbol.asyncDispose]();
@@ -119,22 +127,14 @@ async function makeRamDirectory(dataDirectory: string): Promise<string | undefin
   }
 }
 
-async function waitUntilReady(
-  node: TestNode,
-  process: Deno.ChildProcess,
-  readyMsMax: number,
-): Promise<void> {
-  let ended: Deno.CommandStatus | undefined;
-  const watch = process.status.then((status) => {
-    ended = status;
-  });
+async function waitUntilReady(node: TestNode, readyMsMax: number): Promise<void> {
   const deadlineMs = performance.now() + readyMsMax;
-  while (ended === undefined && performance.now() < deadlineMs) {
+  while (node.ended() === undefined && performance.now() < deadlineMs) {
     if (await isReady(node.url)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  const ended = node.ended();
   const how = ended === undefined ? "is not ready in time" : `ended with status ${ended.code}`;
-  if (ended !== undefined) await watch;
   throw new Error(`Cannot start node: it ${how}\n${node.log()}`);
 }
 

@@ -8,6 +8,9 @@
  *   --tries N      logs that are tried to shrink one, 2,000 unless told; 0 leaves it as it is
  *   --quiet        without the counters
  *   --plant NAME   against a copy of the code with a planted bug, which it must catch; `all` for each
+ *   --processes    as requests to clusters of three real nodes that are restarted, killed and replaced; with
+ *                  --statements (20,000 unless told), --per-cluster and --per-log N; --meddle changes a row
+ *                  behind a node's back, and the run must fail (process_run.ts)
  */
 import { describeEntry, generateLog } from "./generated_log.ts";
 import type { Counts, Job } from "./job.ts";
@@ -15,6 +18,7 @@ import { MANNERS } from "./manners.ts";
 import { type Failure, type Outcome, Replicas } from "./replicas.ts";
 import { trial } from "./plant.ts";
 import { PLANTED_BUGS } from "./planted_bugs.ts";
+import { runProcesses } from "./process_run.ts";
 import { shrink } from "./shrink.ts";
 
 /** Entries between two comparisons. */
@@ -148,7 +152,20 @@ async function teeth(args: readonly string[], name: string): Promise<number> {
   return missed;
 }
 
+/** The fuzzer on real nodes. @returns whether nothing was wrong. */
+async function onProcesses(args: readonly string[]): Promise<boolean> {
+  return await runProcesses({
+    seed: numberAfter(args, "--seed", 1),
+    statementCount: numberAfter(args, "--statements", 20_000),
+    perCluster: numberAfter(args, "--per-cluster", 50_000),
+    perLog: numberAfter(args, "--per-log", 4000),
+    isMeddled: args.includes("--meddle"),
+    print,
+  });
+}
+
 async function main(args: readonly string[]): Promise<number> {
+  if (args.includes("--processes")) return await onProcesses(args) ? 0 : 1;
   const plantAt = args.indexOf("--plant");
   if (plantAt >= 0) return await teeth(args, args[plantAt + 1] ?? "") === 0 ? 0 : 1;
   const statementCount = numberAfter(args, "--per-seed", 3000);

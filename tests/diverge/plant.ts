@@ -10,6 +10,9 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const COPIED = [
   "src",
   "tests/diverge",
+  "tests/cluster.ts",
+  "tests/diverging.ts",
+  "tests/process.ts",
   "tests/sim/chance.ts",
   "tests/sim/sim_entropy.ts",
   "tests/sim/planted/planted_bug.ts",

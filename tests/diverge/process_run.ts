@@ -1,0 +1,323 @@
+/**
+ * `deno task diverge -- --processes`: generated logs as requests to clusters of real processes, to which things
+ * happen meanwhile. A run is some clusters one after the other, a cluster some logs, each of a seed of its own
+ * and behind the drop of all that the one before has left. Behind each log the contents of all nodes are
+ * compared here; the nodes compare them themselves all the time, and must never raise an alarm. Not
+ * repeatable like the fuzzer of state machines: what is sent is, but not when what happens.
+ */
+import { meddle } from "../diverging.ts";
+import { sleep } from "../process.ts";
+import { stream } from "../sim/chance.ts";
+import { generateLog } from "./generated_log.ts";
+import { ProcessCluster } from "./process_cluster.ts";
+import { compareContents } from "./process_contents.ts";
+import { type DeedCounts, Deeds, DEEDS_OF_A_ROUND, transfer } from "./process_deeds.ts";
+import { Traffic, type TrafficCounts } from "./process_traffic.ts";
+
+/** What of the test's own is in each cluster; no generated statement names it. */
+const GUARDED = [
+  "CREATE TABLE IF NOT EXISTS guarded(id INTEGER PRIMARY KEY, v)",
+  "INSERT OR IGNORE INTO guarded WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100) " +
+  "SELECT i, 'right' FROM n",
+];
+const MEDDLE = "UPDATE guarded SET v = 'wrong' WHERE id = 50";
+const LEFT_BEHIND = `SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view')
+  AND name NOT LIKE 'sqlite%' AND name <> 'guarded' ORDER BY sql NOT LIKE 'CREATE VIRTUAL%', rowid DESC`;
+const DROPS_MAX = 4;
+/** Nodes compare their states every 20 s, and as soon as another one leads. */
+const COMPARED_MS_MAX = 60_000;
+const LOOK_MS = 100;
+const PROGRESS_EVERY_MS = 60_000;
+/** So many times as many logs as planned, at most: requests without an answer are no progress. */
+const LOGS_FACTOR_MAX = 3;
+
+/** What is run. */
+export interface ProcessRunOptions {
+  readonly seed: number;
+  readonly statementCount: number;
+  /** Statements on one cluster, and of one log. */
+  readonly perCluster: number;
+  readonly perLog: number;
+  /** Whether a row is changed behind a node's back, which must be noticed. */
+  readonly isMeddled: boolean;
+  readonly print: (text: string) => void;
+}
+
+type Counts = TrafficCounts & DeedCounts & {
+  clusters: number;
+  logs: number;
+  deeds: number;
+  /** Made by the test, of all tables of all nodes. */
+  comparisons: number;
+  tables: number;
+  /** Made by the nodes: all of them, and those in which each member reported. */
+  ownComparisons: number;
+  ownComparisonsOfAll: number;
+};
+
+/** @returns whether all went well, and enough has happened to say so. */
+export async function runProcesses(options: ProcessRunOptions): Promise<boolean> {
+  const run = new ProcessRun(options);
+  const startMs = performance.now();
+  const clusters = Math.ceil(options.statementCount / options.perCluster);
+  let problems: readonly string[] = [];
+  for (let number = 0; number < clusters && problems.length === 0; number++) {
+    problems = await run.cluster(number, Math.ceil(options.statementCount / clusters));
+  }
+  const { print, seed } = options;
+  print(`${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+  print(run.line());
+  const missing = problems.length > 0 ? [] : run.tooFew();
+  for (const problem of problems) print(`PROBLEM: ${problem}`);
+  if (missing.length > 0) print(`Too few to mean anything: ${missing.join(", ")}`);
+  print(`${problems.length} problems; seed ${seed}`);
+  return problems.length === 0 && missing.length === 0;
+}
+
+class ProcessRun {
+  readonly #options: ProcessRunOptions;
+  readonly #reasons = new Map<string, number>();
+  readonly #counts: Counts = {
+    ...NOTHING_SENT,
+    ...NOTHING_DONE,
+    clusters: 0,
+    logs: 0,
+    deeds: 0,
+    comparisons: 0,
+    tables: 0,
+    ownComparisons: 0,
+    ownComparisonsOfAll: 0,
+  };
+  #printedMs = performance.now();
+
+  constructor(options: ProcessRunOptions) {
+    this.#options = options;
+  }
+
+  /** One cluster from its start to its end. @returns what must not be. */
+  async cluster(number: number, statementCount: number): Promise<readonly string[]> {
+    const { seed, print } = this.#options;
+    const notes: string[] = [];
+    await using cluster = await ProcessCluster.start(stream(seed, "cluster", number));
+    const traffic = new Traffic({
+      random: stream(seed, "traffic", number),
+      available: () => cluster.available,
+    });
+    const deeds = new Deeds({
+      cluster,
+      traffic,
+      random: stream(seed, "deeds", number),
+      counts: this.#counts,
+      note: (text) => notes.push(`${new Date().toISOString()} ${text}`),
+    });
+    let difference: string | undefined;
+    try {
+      difference = await this.#logs({ cluster, traffic, deeds, number, statementCount });
+    } catch (error) {
+      difference = error instanceof Error ? error.stack ?? error.message : String(error);
+    }
+    this.#add(cluster, traffic);
+    const problems = [...(difference === undefined ? [] : [difference]), ...cluster.alarms];
+    if (problems.length > 0) {
+      print(`Cluster ${number} of seed ${seed}, its logs are in ${cluster.keepLogs()}. Deeds:`);
+      for (const note of notes) print(`  ${note}`);
+    }
+    return problems;
+  }
+
+  /** What has happened so far. */
+  line(): string {
+    const counts = Object.entries(this.#counts).map(([name, count]) => `${name} ${count}`);
+    const reasons = [...this.#reasons].sort(([, left], [, right]) => right - left).slice(0, 12)
+      .map(([why, count]) => `${count} ${why}`);
+    return `${counts.join(", ")}\nRequests not answered by statement: ${reasons.join("; ")}`;
+  }
+
+  /** What happened less often than a run of this length must see. */
+  tooFew(): readonly string[] {
+    const { statementCount } = this.#options;
+    const { clusters, logs, deeds } = this.#counts;
+    // Each cluster begins with a join by log; then all deeds are dealt again and again.
+    const rounds = Math.floor((deeds - clusters) / DEEDS_OF_A_ROUND);
+    const most = Math.ceil(0.7 * rounds);
+    const floors: Partial<Counts> = {
+      accepted: 0.4 * statementCount,
+      refused: 0.05 * statementCount,
+      deeds: clusters * (DEEDS_OF_A_ROUND + 1),
+      comparisons: logs,
+      tables: 30 * logs,
+      ownComparisonsOfAll: Math.max(clusters, most),
+      restarts: 2 * most,
+      restartsElsewhere: most,
+      kills: 3 * most,
+      killsOfLeaders: most,
+      transfers: most,
+      snapshots: 3 * most,
+      removals: most + clusters,
+      joinsByLog: Math.ceil(0.7 * clusters),
+      joinsBySnapshot: most,
+      catchUpsBySnapshot: Math.ceil(0.5 * rounds),
+    };
+    const done = new Map<string, number>(Object.entries(this.#counts));
+    return Object.entries(floors).filter(([name, floor]) => (done.get(name) ?? 0) < floor)
+      .map(([name, floor]) => `${name} ${done.get(name)} of ${floor}`);
+  }
+
+  async #logs({ cluster, traffic, deeds, number, statementCount }: {
+    readonly cluster: ProcessCluster;
+    readonly traffic: Traffic;
+    readonly deeds: Deeds;
+    readonly number: number;
+    readonly statementCount: number;
+  }): Promise<string | undefined> {
+    const { perLog, isMeddled } = this.#options;
+    const planned = Math.ceil(statementCount / perLog);
+    const deedCount = Math.max(1, Math.ceil((DEEDS_OF_A_ROUND + 1) / planned));
+    this.#counts.clusters++;
+    await traffic.order(GUARDED);
+    for (let log = 0; log < LOGS_FACTOR_MAX * planned; log++) {
+      if (log >= planned && traffic.answered >= statementCount) break;
+      const isHarmed = isMeddled && log > 0;
+      if (isHarmed) await this.#meddle(cluster);
+      await this.#log({ cluster, traffic, seed: this.#seedOf(number, log) }, async () => {
+        // A copy of another node would mend what was done to this one.
+        if (isHarmed) return;
+        await deeds.run(deedCount);
+        this.#counts.deeds += deedCount;
+      });
+      const difference = await this.#compare(cluster);
+      if (difference !== undefined) return `${difference}\n${await this.#saysItself(cluster)}`;
+      if (cluster.alarms.size > 0) return undefined;
+      this.#progress(traffic);
+    }
+    return await this.#calm(cluster);
+  }
+
+  /** No two clusters of a run have a log in common. */
+  #seedOf(number: number, log: number): number {
+    const { seed, perCluster, perLog } = this.#options;
+    return seed + number * LOGS_FACTOR_MAX * Math.ceil(perCluster / perLog) + log;
+  }
+
+  async #log(
+    { cluster, traffic, seed }: {
+      readonly cluster: ProcessCluster;
+      readonly traffic: Traffic;
+      readonly seed: number;
+    },
+    meanwhile: () => Promise<void>,
+  ): Promise<void> {
+    await dropAll(cluster, traffic);
+    await Promise.all([
+      traffic.send(seed, generateLog(seed, this.#options.perLog)),
+      meanwhile(),
+    ]);
+    this.#counts.logs++;
+  }
+
+  async #compare(cluster: ProcessCluster): Promise<string | undefined> {
+    const { tableCount, difference, index } = await compareContents(cluster.members);
+    this.#counts.comparisons++;
+    this.#counts.tables += tableCount;
+    return difference === undefined ? undefined : `Behind entry ${index}: ${difference}`;
+  }
+
+  async #meddle(cluster: ProcessCluster): Promise<void> {
+    const leader = await cluster.leader();
+    const victim = cluster.members.find((member) => member !== leader) ?? leader;
+    this.#options.print(`A row is changed behind the back of ${victim.name}`);
+    await meddle(victim, MEDDLE);
+  }
+
+  /** Contents differ: whether the nodes notice it themselves. */
+  async #saysItself(cluster: ProcessCluster): Promise<string> {
+    await transfer(cluster);
+    const untilMs = performance.now() + COMPARED_MS_MAX;
+    while (performance.now() < untilMs) {
+      if (cluster.alarms.size > 0) return "The nodes have noticed it themselves";
+      await sleep(LOOK_MS);
+    }
+    return "The nodes have not noticed it themselves";
+  }
+
+  /** Nobody writes and all are there: the nodes compare what they hold at last. */
+  async #calm(cluster: ProcessCluster): Promise<string | undefined> {
+    const before = cluster.comparedByAll;
+    await transfer(cluster);
+    const untilMs = performance.now() + COMPARED_MS_MAX;
+    while (performance.now() < untilMs) {
+      await sleep(LOOK_MS);
+      if (cluster.comparedByAll > before) {
+        await cluster.lookAtAll();
+        return undefined;
+      }
+    }
+    return `The nodes have not compared their states within ${COMPARED_MS_MAX} ms`;
+  }
+
+  #add(cluster: ProcessCluster, traffic: Traffic): void {
+    const { counts } = traffic;
+    this.#counts.requests += counts.requests;
+    this.#counts.accepted += counts.accepted;
+    this.#counts.refused += counts.refused;
+    this.#counts.refusedWithRequest += counts.refusedWithRequest;
+    this.#counts.unknown += counts.unknown;
+    this.#counts.unknownRequests += counts.unknownRequests;
+    this.#counts.again += counts.again;
+    this.#counts.ownComparisons += cluster.compared.size;
+    this.#counts.ownComparisonsOfAll += cluster.comparedByAll;
+    for (const [why, count] of traffic.reasons) {
+      this.#reasons.set(why, (this.#reasons.get(why) ?? 0) + count);
+    }
+  }
+
+  #progress(traffic: Traffic): void {
+    if (performance.now() - this.#printedMs < PROGRESS_EVERY_MS) return;
+    this.#printedMs = performance.now();
+    const { accepted, refused, logs, deeds, comparisons } = this.#counts;
+    const answered = accepted + refused + traffic.answered;
+    this.#options.print(
+      `${answered} statements, ${logs} logs, ${deeds} deeds, ${comparisons} comparisons`,
+    );
+  }
+}
+
+const NOTHING_SENT: TrafficCounts = {
+  requests: 0,
+  accepted: 0,
+  refused: 0,
+  refusedWithRequest: 0,
+  unknown: 0,
+  unknownRequests: 0,
+  again: 0,
+};
+
+const NOTHING_DONE: DeedCounts = {
+  restarts: 0,
+  restartsElsewhere: 0,
+  kills: 0,
+  killsOfLeaders: 0,
+  transfers: 0,
+  snapshots: 0,
+  removals: 0,
+  joinsByLog: 0,
+  joinsBySnapshot: 0,
+  catchUpsBySnapshot: 0,
+};
+
+/** Takes away what a log has left. What cannot be dropped stays: the next one lives with it. */
+async function dropAll(cluster: ProcessCluster, traffic: Traffic): Promise<void> {
+  for (let attempt = 0; attempt < DROPS_MAX; attempt++) {
+    const [member] = cluster.available;
+    if (member === undefined) return;
+    const path = `/db/query?level=linearizable&q=${encodeURIComponent(LEFT_BEHIND)}`;
+    const answer = await cluster.ask(member, path);
+    const { results = [] } = JSON.parse(answer?.text ?? "{}") as {
+      readonly results?: readonly { readonly values?: readonly (readonly [string, string])[] }[];
+    };
+    const left = results[0]?.values ?? [];
+    if (left.length === 0) return;
+    const drops = left.map(([type, name]) => `DROP ${type} "${name}"`);
+    await traffic.order(["PRAGMA foreign_keys=OFF", ...drops, "PRAGMA foreign_keys=ON"]);
+  }
+}
