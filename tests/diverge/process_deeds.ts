@@ -164,7 +164,7 @@ export class Deeds {
       await this.#traffic.order(["SELECT 1"]);
       for (const member of this.#cluster.available) {
         if (await firstLogIndex(member) > last) continue;
-        const path = "/snapshot?trailing_logs=0";
+        const path = "/snapshot?trailing_logs=1";
         const answer = await this.#cluster.ask(member, path, { method: "POST" });
         if (answer?.status === 200) this.#counts.snapshots++;
       }
