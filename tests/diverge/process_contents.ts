@@ -55,7 +55,8 @@ export async function compareContents(members: readonly Member[]): Promise<Compa
   throw new Error(`Nodes do not rest: entries came in ${ATTEMPTS_MAX} attempts`);
 }
 
-async function appliedIndex(member: Member): Promise<number> {
+/** The entry up to which a member has applied the log. */
+export async function appliedIndex(member: Member): Promise<number> {
   return Number(await get(member, "/status?key=store.raft.applied_index"));
 }
 

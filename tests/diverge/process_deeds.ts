@@ -3,9 +3,10 @@
  * all of them in another order, so that none is left out. What is counted has happened, and is not only
  * intended. Behind a deed all members run and are ready.
  */
-import { get, type Member } from "../cluster.ts";
+import { eventually, get, type Member } from "../cluster.ts";
 import { sleep } from "../process.ts";
 import type { Chance } from "../sim/chance.ts";
+import { appliedIndex } from "./process_contents.ts";
 import type { ProcessCluster } from "./process_cluster.ts";
 import type { Traffic } from "./process_traffic.ts";
 
@@ -150,7 +151,12 @@ export class Deeds {
       await sleep(50);
     }
     await this.#cutLogs();
+    const target = await lastLogIndex(other);
     await this.#cluster.restart(member);
+    await eventually(
+      async () => await appliedIndex(member) >= target,
+      `${member.name} to catch up`,
+    );
     this.#counts.kills++;
     if (await firstLogIndex(member) > last + 1) this.#counts.catchUpsBySnapshot++;
   }

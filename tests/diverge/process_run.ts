@@ -27,6 +27,7 @@ const DROPS_MAX = 4;
 /** Nodes compare their states every 20 s, and as soon as another one leads. */
 const COMPARED_MS_MAX = 60_000;
 const LOOK_MS = 100;
+const NOTES_SHOWN = 100;
 const PROGRESS_EVERY_MS = 60_000;
 /** So many times as many logs as planned, at most: requests without an answer are no progress. */
 const LOGS_FACTOR_MAX = 3;
@@ -40,6 +41,8 @@ export interface ProcessRunOptions {
   readonly perLog: number;
   /** Whether a row is changed behind a node's back, which must be noticed. */
   readonly isMeddled: boolean;
+  /** Prints what is done when. */
+  readonly isVerbose: boolean;
   readonly print: (text: string) => void;
 }
 
@@ -98,29 +101,43 @@ class ProcessRun {
   async cluster(number: number, statementCount: number): Promise<readonly string[]> {
     const { seed, print } = this.#options;
     const notes: string[] = [];
+    const note = (text: string): void => {
+      notes.push(`${new Date().toISOString()} ${text}`);
+      if (this.#options.isVerbose) print(notes.at(-1) ?? "");
+    };
     await using cluster = await ProcessCluster.start(stream(seed, "cluster", number));
     const traffic = new Traffic({
       random: stream(seed, "traffic", number),
       available: () => cluster.available,
+      note,
     });
     const deeds = new Deeds({
       cluster,
       traffic,
       random: stream(seed, "deeds", number),
       counts: this.#counts,
-      note: (text) => notes.push(`${new Date().toISOString()} ${text}`),
+      note,
     });
     let difference: string | undefined;
     try {
-      difference = await this.#logs({ cluster, traffic, deeds, number, statementCount });
+      difference = await this.#logs({
+        cluster,
+        traffic,
+        deeds,
+        number,
+        statementCount,
+        note,
+      });
     } catch (error) {
       difference = error instanceof Error ? error.stack ?? error.message : String(error);
     }
     this.#add(cluster, traffic);
     const problems = [...(difference === undefined ? [] : [difference]), ...cluster.alarms];
     if (problems.length > 0) {
-      print(`Cluster ${number} of seed ${seed}, its logs are in ${cluster.keepLogs()}. Deeds:`);
-      for (const note of notes) print(`  ${note}`);
+      print(
+        `Cluster ${number} of seed ${seed}, its logs are in ${cluster.keepLogs()}. What was done:`,
+      );
+      for (const line of notes.slice(-NOTES_SHOWN)) print(`  ${line}`);
     }
     return problems;
   }
@@ -163,12 +180,13 @@ class ProcessRun {
       .map(([name, floor]) => `${name} ${done.get(name)} of ${floor}`);
   }
 
-  async #logs({ cluster, traffic, deeds, number, statementCount }: {
+  async #logs({ cluster, traffic, deeds, number, statementCount, note }: {
     readonly cluster: ProcessCluster;
     readonly traffic: Traffic;
     readonly deeds: Deeds;
     readonly number: number;
     readonly statementCount: number;
+    readonly note: (text: string) => void;
   }): Promise<string | undefined> {
     const { perLog, isMeddled } = this.#options;
     const planned = Math.ceil(statementCount / perLog);
@@ -177,6 +195,7 @@ class ProcessRun {
     await traffic.order(GUARDED);
     for (let log = 0; log < LOGS_FACTOR_MAX * planned; log++) {
       if (log >= planned && traffic.answered >= statementCount) break;
+      note(`log ${log}, seed ${this.#seedOf(number, log)}, behind ${traffic.answered} statements`);
       const isHarmed = isMeddled && log > 0;
       if (isHarmed) await this.#meddle(cluster);
       await this.#log({ cluster, traffic, seed: this.#seedOf(number, log) }, async () => {
@@ -185,6 +204,7 @@ class ProcessRun {
         await deeds.run(deedCount);
         this.#counts.deeds += deedCount;
       });
+      note("comparison");
       const difference = await this.#compare(cluster);
       if (difference !== undefined) return `${difference}\n${await this.#saysItself(cluster)}`;
       if (cluster.alarms.size > 0) return undefined;

@@ -1,7 +1,7 @@
 /**
  * What clients do to a cluster of processes: a generated log's entries as requests, through any node that runs
- * now, several at once. An entry is a request, or some entries in a row are one; behind the first schema their
- * order is what the cluster makes of it. What only a log has does not go: an entry's time and its seed, which
+ * now, several at once. An entry is a request, or some entries in a row are one, as is the first schema; behind that
+ * their order is what the cluster makes of it. What only a log has does not go: an entry's time and its seed, which
  * the leader gives, and infinite values, which JSON has no words for.
  */
 import { findDisallowedPragma } from "../../src/command/pragma_filter.ts";
@@ -14,14 +14,17 @@ import type { GeneratedEntry, GeneratedStatement } from "./generated_log.ts";
 import { firstSchema } from "./schema.ts";
 
 /** Requests under way at once. */
-const CLIENTS = 12;
+const CLIENTS = 32;
 const REQUEST_MS_MAX = 30_000;
+/** What takes so long is worth a note. */
+const SLOW_MS = 5_000;
+const SHOWN_CHARACTERS = 300;
 /** How often a request is sent that nobody takes now, and how far apart. */
 const ATTEMPTS_MAX = 150;
 const ATTEMPT_MS = 100;
 /** Of entries without a name and a transaction: they take the next ones along. */
-const TOGETHER_SHARE = 0.3;
-const TOGETHER_STATEMENTS_MAX = 12;
+const TOGETHER_SHARE = 0.7;
+const TOGETHER_STATEMENTS_MAX = 40;
 /** In so many entries in a row the same name is the same key: it is kept for minutes, and names are few. */
 const KEY_ENTRIES = 300;
 /** What a write that never ends may take: verdicts on it are to be quick. */
@@ -74,14 +77,18 @@ export class Traffic {
   readonly reasons = new Map<string, number>();
   readonly #random: Chance;
   readonly #available: () => readonly Member[];
+  readonly #note: (text: string) => void;
 
   constructor(options: {
     readonly random: Chance;
+    /** Takes what took long. */
+    readonly note: (text: string) => void;
     /** Members that are not about to be stopped. */
     readonly available: () => readonly Member[];
   }) {
     this.#random = options.random;
     this.#available = options.available;
+    this.#note = options.note;
   }
 
   /** Statements that SQLite has accepted or refused. */
@@ -89,10 +96,10 @@ export class Traffic {
     return this.counts.accepted + this.counts.refused;
   }
 
-  /** Sends the log of a seed, the first schema in order. */
+  /** Sends the log of a seed, the first schema before all else. */
   async send(seed: number, entries: readonly GeneratedEntry[]): Promise<void> {
     const first = firstSchema(new Draw(seed)).length;
-    for (const entry of entries.slice(0, first)) await this.#one(this.#requestOf([entry], seed));
+    await this.#one(this.#requestOf(entries.slice(0, first), seed));
     const groups = this.#grouped(entries.slice(first));
     let next = 0;
     const client = async (): Promise<void> => {
@@ -137,12 +144,13 @@ export class Traffic {
   #requestOf(group: readonly GeneratedEntry[], seed: number): Request {
     const statements = group.flatMap((entry) => entry.statements);
     const [first] = group;
+    const alone = group.length === 1 ? first : undefined;
     const words = [`db_timeout=${this.#pick(WRITE_LIMITS)}`];
-    if (first?.isTransaction === true) words.push("transaction");
+    if (alone?.isTransaction === true) words.push("transaction");
     if (first?.isRows === true) words.push(`level=${this.#pick(LEVELS)}`);
     if (this.#random.happens(0.2)) words.push("timings");
-    const key = first?.key;
-    const name = `${key}-${seed}-${Math.floor((first?.number ?? 0) / KEY_ENTRIES)}`;
+    const key = alone?.key;
+    const name = `${key}-${seed}-${Math.floor((alone?.number ?? 0) / KEY_ENTRIES)}`;
     return {
       path: `${first?.isRows === true ? "/db/request" : "/db/execute"}?${words.join("&")}`,
       key: key === undefined ? undefined : name,
@@ -178,6 +186,7 @@ export class Traffic {
     if (member === undefined) return { kind: "unavailable", why: "no node runs" };
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (key !== undefined) headers["idempotency-key"] = key;
+    const startMs = performance.now();
     try {
       const signal = AbortSignal.timeout(REQUEST_MS_MAX);
       const url = `${member.node.url}${path}`;
@@ -187,6 +196,12 @@ export class Traffic {
       const isLate = error instanceof DOMException;
       if (!isLate && !(error instanceof TypeError)) throw error;
       return { kind: "unknown", why: isLate ? "no answer in time" : "the connection broke" };
+    } finally {
+      const tookMs = performance.now() - startMs;
+      if (tookMs > SLOW_MS) {
+        const what = `${path} ${body.slice(0, SHOWN_CHARACTERS)}`;
+        this.#note(`${member.name} took ${Math.round(tookMs)} ms for ${what}`);
+      }
     }
   }
 
