@@ -7,6 +7,9 @@ import { READY_MS_MAX, startNode, type TestNode } from "./process.ts";
 /** How long to wait for what must come by itself. */
 const SETTLE_MS_MAX = 20_000;
 
+/** How long an answer may take that needs no other node. */
+const GET_MS_MAX = 60_000;
+
 const JSON_TYPE = { "content-type": "application/json" };
 
 /** One member, whether it runs or not. */
@@ -161,9 +164,10 @@ export async function values(
   return /"values":(\[.*\])\}\]/s.exec(text)?.[1] ?? text;
 }
 
-/** The body of a GET. */
+/** The body of a GET. @throws {DOMException} when it takes too long. */
 export async function get({ node }: Member, path: string): Promise<string> {
-  return await (await fetch(node.url + path)).text();
+  const signal = AbortSignal.timeout(GET_MS_MAX);
+  return await (await fetch(node.url + path, { signal })).text();
 }
 
 /** Waits until `isSo`. @throws {Error} when that takes too long. */

@@ -9,8 +9,8 @@
  *   --quiet        without the counters
  *   --plant NAME   against a copy of the code with a planted bug, which it must catch; `all` for each
  *   --processes    as requests to clusters of three real nodes that are restarted, killed and replaced; with
- *                  --statements (20,000 unless told), --per-cluster and --per-log N, --verbose; --meddle changes
- *                  a row behind a node's back, and the run must fail (process_run.ts)
+ *                  --statements (20,000 unless told), --per-cluster N, --per-log N, --verbose, at most --minutes N;
+ *                  --meddle changes a row behind a node's back: the run must fail (process_run.ts)
  */
 import { describeEntry, generateLog } from "./generated_log.ts";
 import type { Counts, Job } from "./job.ts";
@@ -159,6 +159,7 @@ async function onProcesses(args: readonly string[]): Promise<boolean> {
     statementCount: numberAfter(args, "--statements", 20_000),
     perCluster: numberAfter(args, "--per-cluster", 50_000),
     perLog: numberAfter(args, "--per-log", 5000),
+    minutesMax: numberAfter(args, "--minutes", Number.MAX_SAFE_INTEGER),
     isMeddled: args.includes("--meddle"),
     isVerbose: args.includes("--verbose"),
     print,

@@ -12,7 +12,10 @@ const LOOK_MS = 200;
 const ASK_MS_MAX = 5_000;
 const READY_MS_MAX = 90_000;
 const MEMORY_FOLDER = "/dev/shm";
+const DISK_FOLDER = "/tmp";
 const MEMBERS = 3;
+const STRIKES_MAX = 8;
+const STRIKE_PAUSE_MS = 500;
 
 /** Time zone, locale and processor of a process. */
 const ENVIRONMENTS = MANNERS.map(({ environment }) => environment);
@@ -63,10 +66,14 @@ export class ProcessCluster implements AsyncDisposable {
     this.#ramFolder = options.ramFolder;
   }
 
-  /** Starts three nodes. */
-  static async start(random: Chance): Promise<ProcessCluster> {
-    const folder = await Deno.makeTempDir({ prefix: "dust-diverge-" });
-    const ramFolder = await Deno.makeTempDir({ prefix: "dust-diverge-", dir: MEMORY_FOLDER });
+  /** Starts three nodes. What they write to a data directory is synced for good only with a disk. */
+  static async start(
+    random: Chance,
+    { hasDisk }: { readonly hasDisk: boolean },
+  ): Promise<ProcessCluster> {
+    const dir = hasDisk ? DISK_FOLDER : MEMORY_FOLDER;
+    const folder = await Deno.makeTempDir({ prefix: "dust-processes-", dir });
+    const ramFolder = await Deno.makeTempDir({ prefix: "dust-processes-", dir: MEMORY_FOLDER });
     const flags = random.happens(0.5) ? ["--fk"] : [];
     const options = { folder, ramFolder, flags, readyMsMax: READY_MS_MAX };
     const cluster = new ProcessCluster(new TestCluster(options), { random, ramFolder });
@@ -139,14 +146,20 @@ export class ProcessCluster implements AsyncDisposable {
     const [witness] = this.#cluster.others(member);
     if (witness === undefined) throw new Error("remove: no others");
     this.#resting.add(member);
-    const body = JSON.stringify({ id: member.name });
-    const response = await this.ask(witness, "/remove", { method: "DELETE", body });
-    if (response?.status !== 200) {
-      throw new Error(`Cannot remove ${member.name}: ${response?.status}`);
-    }
+    await this.#strike(member, witness);
     await this.stop(member, this.#random.happens(0.5) ? "SIGTERM" : "SIGKILL");
     await this.#cluster.forget(member);
     this.#resting.delete(member);
+  }
+
+  async #strike({ name }: Member, witness: Member): Promise<void> {
+    const body = JSON.stringify({ id: name });
+    for (let attempt = 0; attempt < STRIKES_MAX; attempt++) {
+      const response = await this.ask(witness, "/remove", { method: "DELETE", body });
+      if (response?.status === 200) return;
+      await sleep(STRIKE_PAUSE_MS);
+    }
+    throw new Error(`Nobody removes ${name}`);
   }
 
   /** Asks a member for something other than data. @returns undefined when it does not answer. */
@@ -175,7 +188,7 @@ export class ProcessCluster implements AsyncDisposable {
 
   /** Keeps what the nodes have logged. @returns the folder. */
   keepLogs(): string {
-    const folder = Deno.makeTempDirSync({ prefix: "dust-diverge-logs-" });
+    const folder = Deno.makeTempDirSync({ prefix: "dust-processes-logs-" });
     for (const node of this.#logged.keys()) {
       Deno.writeTextFileSync(`${folder}/${node.nodeId}-${node.pid}.log`, node.log());
     }

@@ -3,7 +3,7 @@
  * all of them in another order, so that none is left out. What is counted has happened, and is not only
  * intended. Behind a deed all members run and are ready.
  */
-import { eventually, get, type Member } from "../cluster.ts";
+import { get, type Member } from "../cluster.ts";
 import { sleep } from "../process.ts";
 import type { Chance } from "../sim/chance.ts";
 import { appliedIndex } from "./process_contents.ts";
@@ -18,6 +18,8 @@ const LARGE_CHARACTERS = 17 * 1024 * 1024;
 const MISSED_ENTRIES = 150;
 const MISSED_MS_MAX = 3_000;
 const PAUSE_MS_MAX = 400;
+const CATCH_UP_MS_MAX = 90_000;
+const LOOK_MS = 50;
 const CUTS_MAX = 20;
 const CUT_PAUSE_MS = 200;
 
@@ -148,17 +150,22 @@ export class Deeds {
     const other = this.#any();
     while (performance.now() < untilMs) {
       if (await lastLogIndex(other) > last + MISSED_ENTRIES) break;
-      await sleep(50);
+      await sleep(LOOK_MS);
     }
     await this.#cutLogs();
     const target = await lastLogIndex(other);
     await this.#cluster.restart(member);
-    await eventually(
-      async () => await appliedIndex(member) >= target,
-      `${member.name} to catch up`,
-    );
+    await this.#untilApplied(member, target);
     this.#counts.kills++;
     if (await firstLogIndex(member) > last + 1) this.#counts.catchUpsBySnapshot++;
+  }
+
+  async #untilApplied(member: Member, index: number): Promise<void> {
+    const untilMs = performance.now() + CATCH_UP_MS_MAX;
+    while (await appliedIndex(member) < index) {
+      if (performance.now() > untilMs) throw new Error(`${member.name} does not catch up`);
+      await sleep(LOOK_MS);
+    }
   }
 
   /** The members that run let go of all of their logs but the end, once all of them have that. */

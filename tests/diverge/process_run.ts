@@ -27,6 +27,8 @@ const DROPS_MAX = 4;
 /** Nodes compare their states every 20 s, and as soon as another one leads. */
 const COMPARED_MS_MAX = 60_000;
 const LOOK_MS = 100;
+/** Syncs take longer than all the rest, so only every so many clusters have a disk, like seeds in manners.ts. */
+const DISK_EVERY_CLUSTERS = 5;
 const NOTES_SHOWN = 100;
 const PROGRESS_EVERY_MS = 60_000;
 /** So many times as many logs as planned, at most: requests without an answer are no progress. */
@@ -39,6 +41,8 @@ export interface ProcessRunOptions {
   /** Statements on one cluster, and of one log. */
   readonly perCluster: number;
   readonly perLog: number;
+  /** It ends with the log under way when it takes longer; Infinity for never. */
+  readonly minutesMax: number;
   /** Whether a row is changed behind a node's back, which must be noticed. */
   readonly isMeddled: boolean;
   /** Prints what is done when. */
@@ -61,14 +65,12 @@ type Counts = TrafficCounts & DeedCounts & {
 /** @returns whether all went well, and enough has happened to say so. */
 export async function runProcesses(options: ProcessRunOptions): Promise<boolean> {
   const run = new ProcessRun(options);
-  const startMs = performance.now();
   const clusters = Math.ceil(options.statementCount / options.perCluster);
   let problems: readonly string[] = [];
-  for (let number = 0; number < clusters && problems.length === 0; number++) {
+  for (let number = 0; number < clusters && problems.length === 0 && !run.isLate; number++) {
     problems = await run.cluster(number, Math.ceil(options.statementCount / clusters));
   }
   const { print, seed } = options;
-  print(`${((performance.now() - startMs) / 1000).toFixed(1)} s`);
   print(run.line());
   const missing = problems.length > 0 ? [] : run.tooFew();
   for (const problem of problems) print(`PROBLEM: ${problem}`);
@@ -91,10 +93,18 @@ class ProcessRun {
     ownComparisons: 0,
     ownComparisonsOfAll: 0,
   };
-  #printedMs = performance.now();
+  readonly #startMs = performance.now();
+  #printedMs = this.#startMs;
+  /** What the cluster at hand adds to the counts. */
+  #current: { readonly cluster: ProcessCluster; readonly traffic: Traffic } | undefined;
 
   constructor(options: ProcessRunOptions) {
     this.#options = options;
+  }
+
+  /** Whether it has taken as long as it may. */
+  get isLate(): boolean {
+    return performance.now() - this.#startMs > 60_000 * this.#options.minutesMax;
   }
 
   /** One cluster from its start to its end. @returns what must not be. */
@@ -105,7 +115,9 @@ class ProcessRun {
       notes.push(`${new Date().toISOString()} ${text}`);
       if (this.#options.isVerbose) print(notes.at(-1) ?? "");
     };
-    await using cluster = await ProcessCluster.start(stream(seed, "cluster", number));
+    await using cluster = await ProcessCluster.start(stream(seed, "cluster", number), {
+      hasDisk: number % DISK_EVERY_CLUSTERS === 1,
+    });
     const traffic = new Traffic({
       random: stream(seed, "traffic", number),
       available: () => cluster.available,
@@ -118,6 +130,7 @@ class ProcessRun {
       counts: this.#counts,
       note,
     });
+    this.#current = { cluster, traffic };
     let difference: string | undefined;
     try {
       difference = await this.#logs({
@@ -131,7 +144,11 @@ class ProcessRun {
     } catch (error) {
       difference = error instanceof Error ? error.stack ?? error.message : String(error);
     }
-    this.#add(cluster, traffic);
+    Object.assign(this.#counts, this.#totals());
+    for (const [why, count] of traffic.reasons) {
+      this.#reasons.set(why, (this.#reasons.get(why) ?? 0) + count);
+    }
+    this.#current = undefined;
     const problems = [...(difference === undefined ? [] : [difference]), ...cluster.alarms];
     if (problems.length > 0) {
       print(
@@ -144,23 +161,25 @@ class ProcessRun {
 
   /** What has happened so far. */
   line(): string {
-    const counts = Object.entries(this.#counts).map(([name, count]) => `${name} ${count}`);
+    const seconds = ((performance.now() - this.#startMs) / 1000).toFixed(1);
     const reasons = [...this.#reasons].sort(([, left], [, right]) => right - left).slice(0, 12)
       .map(([why, count]) => `${count} ${why}`);
-    return `${counts.join(", ")}\nRequests not answered by statement: ${reasons.join("; ")}`;
+    return `${seconds} s\n${countsText(this.#totals())}\nRequests not answered by statement: ${
+      reasons.join("; ")
+    }`;
   }
 
   /** What happened less often than a run of this length must see. */
   tooFew(): readonly string[] {
-    const { statementCount } = this.#options;
-    const { clusters, logs, deeds } = this.#counts;
+    const { clusters, logs, deeds, accepted, refused } = this.#counts;
+    const statementCount = this.isLate ? accepted + refused : this.#options.statementCount;
     // Each cluster begins with a join by log; then all deeds are dealt again and again.
     const rounds = Math.floor((deeds - clusters) / DEEDS_OF_A_ROUND);
     const most = Math.ceil(0.7 * rounds);
     const floors: Partial<Counts> = {
       accepted: 0.4 * statementCount,
       refused: 0.05 * statementCount,
-      deeds: clusters * (DEEDS_OF_A_ROUND + 1),
+      deeds: this.isLate ? 0 : clusters * (DEEDS_OF_A_ROUND + 1),
       comparisons: logs,
       tables: 30 * logs,
       ownComparisonsOfAll: Math.max(clusters, most),
@@ -195,6 +214,7 @@ class ProcessRun {
     await traffic.order(GUARDED);
     for (let log = 0; log < LOGS_FACTOR_MAX * planned; log++) {
       if (log >= planned && traffic.answered >= statementCount) break;
+      if (log > 0 && this.isLate) break;
       note(`log ${log}, seed ${this.#seedOf(number, log)}, behind ${traffic.answered} statements`);
       const isHarmed = isMeddled && log > 0;
       if (isHarmed) await this.#meddle(cluster);
@@ -208,7 +228,7 @@ class ProcessRun {
       const difference = await this.#compare(cluster);
       if (difference !== undefined) return `${difference}\n${await this.#saysItself(cluster)}`;
       if (cluster.alarms.size > 0) return undefined;
-      this.#progress(traffic);
+      this.#progress();
     }
     return await this.#calm(cluster);
   }
@@ -275,31 +295,32 @@ class ProcessRun {
     return `The nodes have not compared their states within ${COMPARED_MS_MAX} ms`;
   }
 
-  #add(cluster: ProcessCluster, traffic: Traffic): void {
-    const { counts } = traffic;
-    this.#counts.requests += counts.requests;
-    this.#counts.accepted += counts.accepted;
-    this.#counts.refused += counts.refused;
-    this.#counts.refusedWithRequest += counts.refusedWithRequest;
-    this.#counts.unknown += counts.unknown;
-    this.#counts.unknownRequests += counts.unknownRequests;
-    this.#counts.again += counts.again;
-    this.#counts.ownComparisons += cluster.compared.size;
-    this.#counts.ownComparisonsOfAll += cluster.comparedByAll;
-    for (const [why, count] of traffic.reasons) {
-      this.#reasons.set(why, (this.#reasons.get(why) ?? 0) + count);
-    }
+  #totals(): Counts {
+    const totals = { ...this.#counts };
+    if (this.#current === undefined) return totals;
+    const { cluster, traffic: { counts } } = this.#current;
+    totals.requests += counts.requests;
+    totals.accepted += counts.accepted;
+    totals.refused += counts.refused;
+    totals.refusedWithRequest += counts.refusedWithRequest;
+    totals.unknown += counts.unknown;
+    totals.unknownRequests += counts.unknownRequests;
+    totals.again += counts.again;
+    totals.ownComparisons += cluster.compared.size;
+    totals.ownComparisonsOfAll += cluster.comparedByAll;
+    return totals;
   }
 
-  #progress(traffic: Traffic): void {
+  #progress(): void {
     if (performance.now() - this.#printedMs < PROGRESS_EVERY_MS) return;
     this.#printedMs = performance.now();
-    const { accepted, refused, logs, deeds, comparisons } = this.#counts;
-    const answered = accepted + refused + traffic.answered;
-    this.#options.print(
-      `${answered} statements, ${logs} logs, ${deeds} deeds, ${comparisons} comparisons`,
-    );
+    const seconds = Math.round((this.#printedMs - this.#startMs) / 1000);
+    this.#options.print(`${seconds} s: ${countsText(this.#totals())}`);
   }
+}
+
+function countsText(counts: Counts): string {
+  return Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(", ");
 }
 
 const NOTHING_SENT: TrafficCounts = {
