@@ -18,6 +18,8 @@ const LARGE_CHARACTERS = 17 * 1024 * 1024;
 const MISSED_ENTRIES = 150;
 const MISSED_MS_MAX = 3_000;
 const PAUSE_MS_MAX = 400;
+const TRANSFERS_MAX = 5;
+const TRANSFER_PAUSE_MS = 500;
 const CATCH_UP_MS_MAX = 90_000;
 const LOOK_MS = 50;
 const CUTS_MAX = 20;
@@ -196,10 +198,14 @@ export class Deeds {
 
 /** Hands over to whoever the leader chooses. @returns whether it did. */
 export async function transfer(cluster: ProcessCluster): Promise<boolean> {
-  const [member] = cluster.available;
-  if (member === undefined) return false;
-  const answer = await cluster.ask(member, "/leader?wait", { method: "POST", body: "{}" });
-  return answer?.status === 200;
+  for (let attempt = 0; attempt < TRANSFERS_MAX; attempt++) {
+    const [member] = cluster.available;
+    if (member === undefined) return false;
+    const answer = await cluster.ask(member, "/leader?wait", { method: "POST", body: "{}" });
+    if (answer?.status === 200) return true;
+    await sleep(TRANSFER_PAUSE_MS);
+  }
+  return false;
 }
 
 async function firstLogIndex(member: Member): Promise<number> {

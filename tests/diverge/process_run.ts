@@ -73,6 +73,7 @@ export async function runProcesses(options: ProcessRunOptions): Promise<boolean>
   const { print, seed } = options;
   print(run.line());
   const missing = problems.length > 0 ? [] : run.tooFew();
+  if (run.isLate) print(`Ended after ${options.minutesMax} minutes`);
   for (const problem of problems) print(`PROBLEM: ${problem}`);
   if (missing.length > 0) print(`Too few to mean anything: ${missing.join(", ")}`);
   print(`${problems.length} problems; seed ${seed}`);
@@ -151,9 +152,8 @@ class ProcessRun {
     this.#current = undefined;
     const problems = [...(difference === undefined ? [] : [difference]), ...cluster.alarms];
     if (problems.length > 0) {
-      print(
-        `Cluster ${number} of seed ${seed}, its logs are in ${cluster.keepLogs()}. What was done:`,
-      );
+      const logs = this.#options.isMeddled ? "" : `, its logs are in ${cluster.keepLogs()}`;
+      print(`Cluster ${number} of seed ${seed}${logs}. What was done:`);
       for (const line of notes.slice(-NOTES_SHOWN)) print(`  ${line}`);
     }
     return problems;

@@ -1,0 +1,34 @@
+/**
+ * The divergence fuzzer on real nodes as part of the regular tests: a short run in which nothing may be wrong
+ * and every deed must have happened, and one that must fail, since a row was changed behind a node's back.
+ * The campaign is `deno task diverge -- --processes --statements N`.
+ */
+import { match, ok } from "node:assert/strict";
+import { runProcesses } from "./diverge/process_run.ts";
+
+const SHORT = {
+  seed: 1,
+  perCluster: 50_000,
+  minutesMax: Infinity,
+  isMeddled: false,
+  isVerbose: false,
+};
+
+Deno.test("Real nodes that are restarted, killed and replaced hold the same after the same log", async () => {
+  const lines: string[] = [];
+  const print = (text: string): void => void lines.push(text);
+  const isGood = await runProcesses({ ...SHORT, statementCount: 2400, perLog: 1200, print });
+  ok(isGood, lines.join("\n"));
+  match(lines.join("\n"), /, joinsByLog 1, joinsBySnapshot [1-9]/);
+});
+
+Deno.test("The fuzzer on real nodes fails when a row was changed behind a node's back, and says which", async () => {
+  const lines: string[] = [];
+  const print = (text: string): void => void lines.push(text);
+  // It ends behind the second log.
+  const run = { ...SHORT, statementCount: 2700, perLog: 300, isMeddled: true };
+  ok(!await runProcesses({ ...run, print }));
+  const text = lines.join("\n");
+  match(text, /PROBLEM: .* has logged: .*Replicas differ/);
+  match(text, /PROBLEM: .* has dust_replica_alarms_total [1-9]/);
+});
