@@ -71,14 +71,10 @@ export async function startNode(options: {
     stderr: "piped",
   }).spawn();
   const output = collect(process.stderr);
-  let ended: Deno.CommandStatus | undefined;
-  const watched = process.status.then((status) => {
-    ended = status;
-  });
+  const end = watchEnd(process);
   const stop = async (signal: "SIGTERM" | "SIGKILL"): Promise<Deno.CommandStatus> => {
     kill(process, signal);
-    const status = await process.status;
-    await watched;
+    const status = await end.done;
     await output.done;
     return status;
   };
@@ -92,7 +88,7 @@ export async function startNode(options: {
     stop,
     ended: process.status,
     log: output.text,
-    ended: () => ended,
+    ended: end.status,
     [Symbol.asyncDispose]: async () => {
       await stop("SIGKILL");
       if (options.dataDirectory !== undefined) return;
@@ -157,6 +153,16 @@ function kill(process: Deno.ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
     // It has ended by itself.
     if (!(error instanceof TypeError)) throw error;
   }
+}
+
+/** How a process has ended, once it has. */
+function watchEnd(process: Deno.ChildProcess): {
+  readonly status: () => Deno.CommandStatus | undefined;
+  readonly done: Promise<Deno.CommandStatus>;
+} {
+  let ended: Deno.CommandStatus | undefined;
+  const watch = async (): Promise<Deno.CommandStatus> => ended = await process.status;
+  return { status: () => ended, done: watch() };
 }
 
 /** Gathers a stream as text while the process runs, so that its pipe never fills. */
