@@ -86,7 +86,6 @@ export async function startNode(options: {
     dataDirectory,
     pid: process.pid,
     stop,
-    ended: process.status,
     log: output.text,
     ended: end.status,
     [Symbol.asyncDispose]: async () => {

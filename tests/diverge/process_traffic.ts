@@ -58,6 +58,8 @@ interface Request {
   readonly statementCount: number;
 }
 
+const SET_TIME: Request = { path: "/time", key: undefined, body: "", statementCount: 0 };
+
 type Outcome =
   | { readonly kind: "answered"; readonly accepted: number; readonly refused: number }
   | { readonly kind: "refused" | "unknown" | "unavailable"; readonly why: string };
@@ -144,6 +146,7 @@ export class Traffic {
   #requestOf(group: readonly GeneratedEntry[], seed: number): Request {
     const statements = group.flatMap((entry) => entry.statements);
     const [first] = group;
+    if (first?.isSetTime === true) return SET_TIME;
     const alone = group.length === 1 ? first : undefined;
     const words = [`db_timeout=${this.#pick(WRITE_LIMITS)}`];
     if (alone?.isTransaction === true) words.push("transaction");
@@ -211,8 +214,8 @@ export class Traffic {
 }
 
 /** Whether an entry may be part of a larger request: none that is refused takes others with it. */
-function goesAlong({ statements, key, isTransaction }: GeneratedEntry): boolean {
-  return key === undefined && !isTransaction &&
+function goesAlong({ statements, key, isTransaction, isSetTime }: GeneratedEntry): boolean {
+  return key === undefined && !isTransaction && !isSetTime &&
     !statements.some(({ sql }) => findDisallowedPragma(sql));
 }
 
@@ -226,6 +229,7 @@ function outcomeOf(status: number, text: string): Outcome {
   if (status !== 200) {
     return { kind: status < 500 ? "refused" : "unknown", why: `${status} ${text}` };
   }
+  if (text === "") return { kind: "answered", accepted: 0, refused: 0 };
   const { results = [], error } = JSON.parse(text) as Envelope;
   if (error === undefined) {
     const refused = results.filter((result) => result.error !== undefined).length;
