@@ -21,8 +21,6 @@ export interface TestNode extends AsyncDisposable {
   readonly pid: number;
   /** Ends the process by the signal and waits for it; the folder stays for another start. */
   stop(signal: "SIGTERM" | "SIGKILL"): Promise<Deno.CommandStatus>;
-  /** Resolves when the process has ended, by itself or by `stop`. */
-  readonly ended: Promise<Deno.CommandStatus>;
   /** What it has written to standard error so far. */
   log(): string;
   /** How the process has ended; undefined while it runs. */

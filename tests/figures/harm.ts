@@ -97,7 +97,8 @@ export async function untilStateRight(
   for (;;) {
     const ms = clock();
     const said = (text: string): boolean => victim.node.log().includes(text, logged);
-    const status = await Promise.race([victim.node.ended, sleep(LOOK_MS)]);
+    await sleep(LOOK_MS);
+    const status = victim.node.ended();
     if (foundMs === undefined && (status !== undefined || said(QUARANTINED))) {
       foundMs = ms;
       await onFound();
