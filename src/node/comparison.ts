@@ -68,19 +68,24 @@ export class Comparison {
     this.#newest.set(from, digest);
   }
 
-  /** Ends the comparison once all of `expected` have reported, or were waited for. */
+  /**
+   * Ends the comparison once all of `expected` have reported, or were waited for. Where their reports leave it
+   * open whose state is right, the other members are waited for too: who was wrong may have been renewed since.
+   */
   maybeEnd(
     nowMs: number,
-    { members, expected }: {
+    { members, expected, isOpen }: {
       readonly members: readonly NodeId[];
       readonly expected: readonly NodeId[];
+      readonly isOpen: (reports: ComparisonReports["reports"]) => boolean;
     },
   ): ComparisonReports | undefined {
     const running = this.#running;
     if (running === undefined) return undefined;
     for (const id of this.#newest.keys()) if (!members.includes(id)) this.#newest.delete(id);
     const reports = new Map([...this.#newest].filter(([, { index }]) => index === running.index));
-    const isComplete = expected.every((id) => reports.has(id));
+    const isComplete = expected.every((id) => reports.has(id)) &&
+      (members.every((id) => reports.has(id)) || !isOpen(reports));
     if (!isComplete && nowMs < this.#deadlineMs(running)) return undefined;
     this.#running = undefined;
     return { index: running.index, reports };

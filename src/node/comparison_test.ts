@@ -15,6 +15,9 @@ function end(comparison: Comparison, nowMs: number, expected = THREE): string | 
   const ended: ComparisonReports | undefined = comparison.maybeEnd(nowMs, {
     members: THREE,
     expected,
+    // As of three voters, without two that agree.
+    isOpen: (reports) =>
+      reports.size === new Set([...reports].map(([, { content }]) => content)).size,
   });
   if (ended === undefined) return undefined;
   const reports = [...ended.reports].sort().map(([id, { content }]) => `${id}${content}`);
@@ -67,6 +70,22 @@ Deno.test("Comparison does not wait for those of whom it knows that they report 
   for (const id of [1, 2]) comparison.hear(nodeId(id), digest(10));
   strictEqual(end(comparison, 1), undefined);
   strictEqual(end(comparison, 1, [nodeId(1), nodeId(2)]), "10: 1a 2a");
+});
+
+Deno.test("Comparison also waits for one that was wrong, when the others leave it open who is right (V1)", () => {
+  const expected = [1, 2].map(nodeId);
+  const comparison = started();
+  comparison.hear(nodeId(1), digest(10));
+  comparison.hear(nodeId(2), digest(10, "b"));
+  strictEqual(end(comparison, 1, expected), undefined);
+  comparison.hear(nodeId(3), digest(10));
+  strictEqual(end(comparison, 2, expected), "10: 1a 2b 3a");
+  const still = started();
+  still.hear(nodeId(1), digest(10));
+  still.hear(nodeId(2), digest(10, "b"));
+  still.ownEnded(logIndex(10), 0);
+  strictEqual(end(still, 299, expected), undefined);
+  strictEqual(end(still, 300, expected), "10: 1a 2b");
 });
 
 Deno.test("Comparison comes every interval, and keeps ten times its own time between two", () => {

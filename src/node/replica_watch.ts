@@ -115,7 +115,9 @@ export class ReplicaWatch implements NodeObserver {
     const { configuration } = node.loop;
     const members = allMembers(configuration);
     const expected = members.filter((id) => !health.diverged.has(id));
-    const ended = this.#comparison.maybeEnd(nowMs, { members, expected });
+    const isOpen = (reports: ComparisonReports["reports"]): boolean =>
+      judgeDigests(contentsOf(reports), configuration).kind === "undecided";
+    const ended = this.#comparison.maybeEnd(nowMs, { members, expected, isOpen });
     if (ended !== undefined) this.#judge(ended);
     if (this.#comparison.isDue(nowMs) && this.#isWorthwhile()) {
       this.#comparison.proposed(nowMs);
@@ -174,7 +176,7 @@ export class ReplicaWatch implements NodeObserver {
   #judge({ index, reports }: ComparisonReports): void {
     const { node, health, clock } = this.#options;
     this.#last = { index, reportCount: reports.size, wallMs: clock.wallMs() };
-    const digests = listed(reports, ({ content }) => content);
+    const digests = contentsOf(reports);
     const judgement = judgeDigests(digests, node.loop.configuration);
     const isDiffering = new Set(digests.map(({ digest }) => digest)).size > 1;
     const chains = listed(reports, ({ resultChain }) => resultChain);
@@ -229,6 +231,10 @@ export class ReplicaWatch implements NodeObserver {
     this.#alarmCount += 1;
     this.#options.onAlarm(alarm);
   }
+}
+
+function contentsOf(reports: ReadonlyMap<NodeId, StateDigest>): readonly MemberDigest[] {
+  return listed(reports, ({ content }) => content);
 }
 
 function listed(
