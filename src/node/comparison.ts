@@ -69,23 +69,23 @@ export class Comparison {
   }
 
   /**
-   * Ends the comparison once all of `expected` have reported, or were waited for. Where their reports leave it
-   * open whose state is right, the other members are waited for too: who was wrong may have been renewed since.
+   * Ends the comparison once all members have reported, or were waited for; once those of `expected` have, when
+   * what they say `isUrgent`. The others' states were wrong: those may have been renewed since, or be wrong again.
    */
   maybeEnd(
     nowMs: number,
-    { members, expected, isOpen }: {
+    { members, expected, isUrgent }: {
       readonly members: readonly NodeId[];
       readonly expected: readonly NodeId[];
-      readonly isOpen: (reports: ComparisonReports["reports"]) => boolean;
+      readonly isUrgent: (reports: ComparisonReports["reports"]) => boolean;
     },
   ): ComparisonReports | undefined {
     const running = this.#running;
     if (running === undefined) return undefined;
     for (const id of this.#newest.keys()) if (!members.includes(id)) this.#newest.delete(id);
     const reports = new Map([...this.#newest].filter(([, { index }]) => index === running.index));
-    const isComplete = expected.every((id) => reports.has(id)) &&
-      (members.every((id) => reports.has(id)) || !isOpen(reports));
+    const haveAll = (ids: readonly NodeId[]): boolean => ids.every((id) => reports.has(id));
+    const isComplete = haveAll(members) || (haveAll(expected) && isUrgent(reports));
     if (!isComplete && nowMs < this.#deadlineMs(running)) return undefined;
     this.#running = undefined;
     return { index: running.index, reports };

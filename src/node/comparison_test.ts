@@ -15,9 +15,10 @@ function end(comparison: Comparison, nowMs: number, expected = THREE): string | 
   const ended: ComparisonReports | undefined = comparison.maybeEnd(nowMs, {
     members: THREE,
     expected,
-    // As of three voters, without two that agree.
-    isOpen: (reports) =>
-      reports.size === new Set([...reports].map(([, { content }]) => content)).size,
+    isUrgent: (reports) => {
+      const contents = [...reports.values()].map(({ content }) => content);
+      return contents.includes("wrong");
+    },
   });
   if (ended === undefined) return undefined;
   const reports = [...ended.reports].sort().map(([id, { content }]) => `${id}${content}`);
@@ -65,27 +66,24 @@ Deno.test("Comparison takes no report of another entry, of nobody's, or an older
   strictEqual(end(comparison, 300), "10: 1a");
 });
 
-Deno.test("Comparison does not wait for those of whom it knows that they report nothing (V2)", () => {
-  const comparison = started();
-  for (const id of [1, 2]) comparison.hear(nodeId(id), digest(10));
-  strictEqual(end(comparison, 1), undefined);
-  strictEqual(end(comparison, 1, [nodeId(1), nodeId(2)]), "10: 1a 2a");
-});
-
-Deno.test("Comparison also waits for one that was wrong, when the others leave it open who is right (V1)", () => {
+Deno.test("Comparison waits for one that was wrong, unless what the others say is urgent (V1, V2)", () => {
   const expected = [1, 2].map(nodeId);
   const comparison = started();
-  comparison.hear(nodeId(1), digest(10));
-  comparison.hear(nodeId(2), digest(10, "b"));
-  strictEqual(end(comparison, 1, expected), undefined);
-  comparison.hear(nodeId(3), digest(10));
-  strictEqual(end(comparison, 2, expected), "10: 1a 2b 3a");
-  const still = started();
-  still.hear(nodeId(1), digest(10));
-  still.hear(nodeId(2), digest(10, "b"));
-  still.ownEnded(logIndex(10), 0);
-  strictEqual(end(still, 299, expected), undefined);
-  strictEqual(end(still, 300, expected), "10: 1a 2b");
+  for (const id of expected) comparison.hear(id, digest(10));
+  comparison.ownEnded(logIndex(10), 0);
+  strictEqual(end(comparison, 299, expected), undefined);
+  // It was renewed, and is wrong again.
+  comparison.hear(nodeId(3), digest(10, "b"));
+  strictEqual(end(comparison, 299, expected), "10: 1a 2a 3b");
+  const silent = started();
+  for (const id of expected) silent.hear(id, digest(10));
+  silent.ownEnded(logIndex(10), 0);
+  strictEqual(end(silent, 300, expected), "10: 1a 2a");
+  const urgent = started();
+  urgent.hear(nodeId(1), digest(10));
+  strictEqual(end(urgent, 1, expected), undefined);
+  urgent.hear(nodeId(2), digest(10, "wrong"));
+  strictEqual(end(urgent, 1, expected), "10: 1a 2wrong");
 });
 
 Deno.test("Comparison comes every interval, and keeps ten times its own time between two", () => {

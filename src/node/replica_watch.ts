@@ -115,9 +115,11 @@ export class ReplicaWatch implements NodeObserver {
     const { configuration } = node.loop;
     const members = allMembers(configuration);
     const expected = members.filter((id) => !health.diverged.has(id));
-    const isOpen = (reports: ComparisonReports["reports"]): boolean =>
-      judgeDigests(contentsOf(reports), configuration).kind === "undecided";
-    const ended = this.#comparison.maybeEnd(nowMs, { members, expected, isOpen });
+    const isUrgent = (reports: ComparisonReports["reports"]): boolean => {
+      const judgement = judgeDigests(contentsOf(reports), configuration);
+      return judgement.kind === "decided" && judgement.diverged.length > 0;
+    };
+    const ended = this.#comparison.maybeEnd(nowMs, { members, expected, isUrgent });
     if (ended !== undefined) this.#judge(ended);
     if (this.#comparison.isDue(nowMs) && this.#isWorthwhile()) {
       this.#comparison.proposed(nowMs);
