@@ -23,7 +23,8 @@ const GUARDED = [
 const MEDDLE = "UPDATE guarded SET v = 'wrong' WHERE id = 50";
 const LEFT_BEHIND = `SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view')
   AND name NOT LIKE 'sqlite%' AND name <> 'guarded' ORDER BY sql NOT LIKE 'CREATE VIRTUAL%', rowid DESC`;
-const DROPS_MAX = 4;
+const DROPS_MAX = 8;
+const DROP_PAUSE_MS = 500;
 /** Nodes compare their states every 20 s, and as soon as another one leads. */
 const COMPARED_MS_MAX = 60_000;
 const LOOK_MS = 100;
@@ -247,7 +248,7 @@ class ProcessRun {
     },
     meanwhile: () => Promise<void>,
   ): Promise<void> {
-    await dropAll(cluster, traffic);
+    await dropAll({ cluster, traffic, seed });
     await Promise.all([
       traffic.send(seed, generateLog(seed, this.#options.perLog)),
       meanwhile(),
@@ -347,18 +348,29 @@ const NOTHING_DONE: DeedCounts = {
 };
 
 /** Takes away what a log has left. What cannot be dropped stays: the next one lives with it. */
-async function dropAll(cluster: ProcessCluster, traffic: Traffic): Promise<void> {
+async function dropAll(
+  { cluster, traffic, seed }: {
+    readonly cluster: ProcessCluster;
+    readonly traffic: Traffic;
+    readonly seed: number;
+  },
+): Promise<void> {
+  const path = `/db/query?level=linearizable&q=${encodeURIComponent(LEFT_BEHIND)}`;
   for (let attempt = 0; attempt < DROPS_MAX; attempt++) {
     const [member] = cluster.available;
-    if (member === undefined) return;
-    const path = `/db/query?level=linearizable&q=${encodeURIComponent(LEFT_BEHIND)}`;
-    const answer = await cluster.ask(member, path);
-    const { results = [] } = JSON.parse(answer?.text ?? "{}") as {
+    const answer = member === undefined ? undefined : await cluster.ask(member, path);
+    const { results = [] } = (answer?.status === 200 ? JSON.parse(answer.text) : {}) as {
       readonly results?: readonly { readonly values?: readonly (readonly [string, string])[] }[];
     };
-    const left = results[0]?.values ?? [];
-    if (left.length === 0) return;
+    const [result] = results;
+    if (result === undefined) {
+      await sleep(DROP_PAUSE_MS);
+      continue;
+    }
+    const { values: left = [] } = result;
     const drops = left.map(([type, name]) => `DROP ${type} "${name}"`);
-    await traffic.order(["PRAGMA foreign_keys=OFF", ...drops, "PRAGMA foreign_keys=ON"]);
+    const keys = seed % 2 === 0 ? "ON" : "OFF";
+    await traffic.order(["PRAGMA foreign_keys=OFF", ...drops, `PRAGMA foreign_keys=${keys}`]);
+    if (left.length === 0) return;
   }
 }
