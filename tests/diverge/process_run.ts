@@ -69,7 +69,12 @@ export async function runProcesses(options: ProcessRunOptions): Promise<boolean>
   const clusters = Math.ceil(options.statementCount / options.perCluster);
   let problems: readonly string[] = [];
   for (let number = 0; number < clusters && problems.length === 0 && !run.isLate; number++) {
-    problems = await run.cluster(number, Math.ceil(options.statementCount / clusters));
+    try {
+      problems = await run.cluster(number, Math.ceil(options.statementCount / clusters));
+    } catch (error) {
+      // It did not start, or not end.
+      problems = [textOf(error)];
+    }
   }
   const { print, seed } = options;
   print(run.line());
@@ -144,7 +149,7 @@ class ProcessRun {
         note,
       });
     } catch (error) {
-      difference = error instanceof Error ? error.stack ?? error.message : String(error);
+      difference = textOf(error);
     }
     Object.assign(this.#counts, this.#totals());
     for (const [why, count] of traffic.reasons) {
@@ -318,6 +323,10 @@ class ProcessRun {
     const seconds = Math.round((this.#printedMs - this.#startMs) / 1000);
     this.#options.print(`${seconds} s: ${countsText(this.#totals())}`);
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : String(error);
 }
 
 function countsText(counts: Counts): string {
