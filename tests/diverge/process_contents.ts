@@ -110,7 +110,8 @@ function tableQueries(columns: string): ReadonlyMap<string, string> {
   return new Map([...tables].map(([name, rows]) => {
     const [[, type, isKeyed] = ["", "", 0]] = rows;
     const names = rows.map(([, , , column]) => quoted(column));
-    const list = names.flatMap((column) => [`typeof(${column})`, column]);
+    // A column's type would make times of numbers, some of which cannot be told.
+    const list = names.flatMap((column) => [`typeof(${column})`, `+${column}`]);
     const hasRowid = type !== "virtual" && isKeyed === 0;
     const order = type === "virtual" ? "" : ` ORDER BY ${hasRowid ? "rowid" : names.join()}`;
     const selected = [...(hasRowid ? ["rowid"] : []), ...list].join();
