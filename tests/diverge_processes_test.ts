@@ -3,8 +3,11 @@
  * and every deed must have happened, and one that must fail, since a row was changed behind a node's back.
  * The campaign is `deno task diverge -- --processes --statements N`.
  */
-import { match, ok } from "node:assert/strict";
+import { deepStrictEqual, match, ok } from "node:assert/strict";
+import { eventually } from "./cluster.ts";
+import { ProcessCluster } from "./diverge/process_cluster.ts";
 import { runProcesses } from "./diverge/process_run.ts";
+import { stream } from "./sim/chance.ts";
 
 const SHORT = {
   seed: 1,
@@ -31,4 +34,17 @@ Deno.test("The fuzzer on real nodes fails when a row was changed behind a node's
   const text = lines.join("\n");
   match(text, /PROBLEM: .* has logged: .*Replicas differ/);
   match(text, /PROBLEM: .* has dust_replica_alarms_total [1-9]/);
+});
+
+Deno.test("ProcessCluster notices a process that nobody of the test has ended", async () => {
+  await using cluster = await ProcessCluster.start(stream(1, "cluster"), { hasDisk: false });
+  const [, victim] = cluster.members;
+  deepStrictEqual([...cluster.alarms], []);
+  ok(victim !== undefined);
+  Deno.kill(victim.node.pid, "SIGKILL");
+  await eventually(() => Promise.resolve(cluster.alarms.size > 0), "an alarm");
+  match(
+    [...cluster.alarms].join(),
+    /^n2 (?:ended by itself with status 137|does not tell of itself)/,
+  );
 });

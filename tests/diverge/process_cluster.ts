@@ -122,6 +122,7 @@ export class ProcessCluster implements AsyncDisposable {
   async stop(member: Member, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     this.#resting.add(member);
     await this.#look(member);
+    this.#checkAlive(member);
     const status = await member.node.stop(signal);
     const isExpected = signal === "SIGKILL" ? status.signal === "SIGKILL" : status.code === 0;
     if (!isExpected) {
