@@ -24,7 +24,7 @@ export async function large(
     figures[name] = tookMs;
     return tookMs;
   };
-  await time("fillMs", () => fill(first, Math.ceil(Number(megabytes) * 1e6 / ROW_BYTES)));
+  await time("fillMs", () => fill(first, Number(megabytes)));
   const snapshot = async (): Promise<void> => {
     const response = await fetch(`${first.node.url}/snapshot`, { method: "POST" });
     await response.body?.cancel();
@@ -61,9 +61,9 @@ export async function large(
   return figures;
 }
 
-/** Rows that come from outside: their bytes go through the log, too. */
-async function fill(member: Member, rows: number): Promise<void> {
-  let left = Math.ceil(rows / ROWS_PER_WRITE);
+/** Fills the table `load`. Rows that come from outside: their bytes go through the log, too. */
+export async function fill(member: Member, megabytes: number): Promise<void> {
+  let left = Math.ceil(megabytes * 1e6 / ROW_BYTES / ROWS_PER_WRITE);
   const sql = `INSERT INTO load(b) VALUES${Array(ROWS_PER_WRITE).fill("(?)").join()}`;
   const write = async (): Promise<void> => {
     while (left-- > 0) {

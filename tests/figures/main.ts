@@ -10,11 +10,13 @@
  *                                                            also: ROUNDS page, ROUNDS log; divergence-5 with five
  *                                                            nodes, then also ROUNDS row down, a second one stopped;
  *                                                            status 1 when anything is lost or spreads
+ *   deno run -A tests/figures/main.ts comparison MEGABYTES   what clients notice of the nodes' comparing so much
  *   deno run -A tests/figures/main.ts purge WRITES           what the data directories take up meanwhile
  */
 import { v8Option } from "../../scripts/compile.ts";
 import { execute, TestCluster } from "../cluster.ts";
 import { catchUp } from "./catch_up.ts";
+import { comparison } from "./comparison.ts";
 import { divergence } from "./divergence.ts";
 import { rounds } from "./failover.ts";
 import { large } from "./large.ts";
@@ -42,6 +44,7 @@ const SCENARIOS: Readonly<
   "catch-up": { run: catchUp },
   divergence: { run: divergence, flagsOf: everyOtherOnDisk },
   "divergence-5": { run: divergence, flagsOf: everyOtherOnDisk },
+  comparison: { run: comparison },
   large: { run: large, flags: ["--on-disk"] },
   purge: { run: purge },
 };
