@@ -6,8 +6,8 @@
  * batch, when all messages to it have arrived and all answers from it: none is overtaken. What does not
  * fit goes as a message, either way.
  * Cells of 32 bits: state | messages posted to the writer | messages it has received | answers so far |
- * bytes of the batch | characters of the answer | id of the batch; from CELLS_BYTES on the batch, behind
- * it the answer in UTF-16.
+ * bytes of the batch | bytes of the answer | id of the batch; from CELLS_BYTES on the batch, behind it the
+ * answer in UTF-8.
  */
 import { MAILBOX_BATCH_BYTES_MAX } from "./limits.ts";
 
@@ -17,35 +17,37 @@ const CELL = {
   received: 2,
   answers: 3,
   batchBytes: 4,
-  answerLength: 5,
+  answerBytes: 5,
   id: 6,
 } as const;
 const CELLS_BYTES = 32;
 /** The writer has something else to do, or nobody knows; waits for a batch; has been given one. */
 const STATE = { away: 0, waiting: 1, given: 2 } as const;
-const ANSWER_LENGTH_MAX = 8 * 1024;
+const ANSWER_BYTES_MAX = 16 * 1024;
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder();
 
 /** One view of the memory; each thread makes its own. */
 export class WriterMailbox {
   readonly #cells: Int32Array<SharedArrayBuffer>;
   readonly #batch: Uint8Array<SharedArrayBuffer>;
-  readonly #answer: Uint16Array<SharedArrayBuffer>;
+  readonly #answer: Uint8Array<SharedArrayBuffer>;
   /** Main thread: a batch was given whose answer was not looked at, although a message may have answered it. */
   #isGiven = false;
 
   constructor(memory: SharedArrayBuffer) {
     this.#cells = new Int32Array(memory, 0, CELLS_BYTES / 4);
     this.#batch = new Uint8Array(memory, CELLS_BYTES, MAILBOX_BATCH_BYTES_MAX);
-    this.#answer = new Uint16Array(
+    this.#answer = new Uint8Array(
       memory,
       CELLS_BYTES + MAILBOX_BATCH_BYTES_MAX,
-      ANSWER_LENGTH_MAX,
+      ANSWER_BYTES_MAX,
     );
   }
 
   /** Memory for both sides. */
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer(CELLS_BYTES + MAILBOX_BATCH_BYTES_MAX + 2 * ANSWER_LENGTH_MAX);
+    return new SharedArrayBuffer(CELLS_BYTES + MAILBOX_BATCH_BYTES_MAX + ANSWER_BYTES_MAX);
   }
 
   /**
@@ -89,9 +91,9 @@ export class WriterMailbox {
 
   /** Writer: answers the batch it took; empty: a message will. @returns false when the text is too long. */
   answer(text: string): boolean {
-    if (text.length > ANSWER_LENGTH_MAX) return false;
-    for (let at = 0; at < text.length; at++) this.#answer[at] = text.charCodeAt(at);
-    this.#cells[CELL.answerLength] = text.length;
+    const { read, written } = ENCODER.encodeInto(text, this.#answer);
+    if (read < text.length) return false;
+    this.#cells[CELL.answerBytes] = written;
     Atomics.add(this.#cells, CELL.answers, 1);
     Atomics.notify(this.#cells, CELL.answers);
     return true;
@@ -112,7 +114,6 @@ export class WriterMailbox {
     const { value } = Atomics.waitAsync(this.#cells, CELL.answers, answers);
     await value;
     this.#isGiven = false;
-    const length = this.#cells[CELL.answerLength] ?? 0;
-    return String.fromCharCode(...this.#answer.subarray(0, length));
+    return DECODER.decode(this.#answer.subarray(0, this.#cells[CELL.answerBytes]));
   }
 }

@@ -132,12 +132,12 @@ export function unpackAnswers(packed: PackedAnswers): (EntryResult | undefined)[
   return answers;
 }
 
-type PlainReply = readonly [
+/** The first line; the answers are behind it. */
+type PlainHead = readonly [
   index: number,
   term: number,
   entryChain: string,
   timeMs: number,
-  text: string,
   lengths: readonly number[],
 ];
 
@@ -149,13 +149,17 @@ export function writePlainReply(reply: AppliedReply): string | undefined {
     answers.others.length === 0 && parked === undefined && !isDiskFull;
   if (!isPlain) return undefined;
   const { text, lengths } = answers;
-  const plain: PlainReply = [index, term, entryChain, timeMs, text, [...lengths]];
-  return JSON.stringify(plain);
+  const head: PlainHead = [index, term, entryChain, timeMs, [...lengths]];
+  return `${JSON.stringify(head)}\n${text}`;
 }
 
 /** What `writePlainReply` wrote about the batch `id`. */
 export function readPlainReply(id: number, plain: string): AppliedReply {
-  const [index, term, entryChain, timeMs, text, lengths] = JSON.parse(plain) as PlainReply;
+  const headEnd = plain.indexOf("\n");
+  const text = plain.slice(headEnd + 1);
+  const [index, term, entryChain, timeMs, lengths] = JSON.parse(
+    plain.slice(0, headEnd),
+  ) as PlainHead;
   return {
     kind: "applied",
     id,
