@@ -130,17 +130,32 @@ function converges(world: World, clients: Clients, advance: Advance): boolean {
   return false;
 }
 
-/** Whether states never diverged, or one is held by a majority of all voters, so that the others can be told from it. */
+/**
+ * Whether states never diverged, or one is held by a majority of all voters, so that the others can be told from
+ * it. Who cannot go on without a copy does not count: it comes to no index at which states are compared, and
+ * while nobody knows which is right, none is copied (rule V1).
+ */
 function isTold(world: World): boolean {
   if (!world.hasDiverged) return true;
   const { voters } = world.configuration;
+  const firstIndex = firstIndexOfLeader(world);
   const taints = new Map<number, number>();
   for (const id of voters) {
     const state = world.machines.get(id)?.process?.stateMachine?.state;
-    if (isGone(world, id) || state === undefined || state.index === 0) continue;
+    if (isGone(world, id) || state === undefined || state.index + 1 < firstIndex) continue;
     taints.set(state.taint, (taints.get(state.taint) ?? 0) + 1);
   }
   return [...taints.values()].some((count) => count * 2 > voters.length);
+}
+
+/** From where on others can have the log. */
+function firstIndexOfLeader(world: World): number {
+  const rafts = [...world.machines.values()].flatMap(({ process }) =>
+    process?.node?.loop.raft ?? []
+  );
+  const leaders = rafts.filter(({ role }) => role === "leader");
+  leaders.sort((left, right) => right.term - left.term);
+  return leaders[0]?.state.log.firstIndex ?? 1;
 }
 
 /** Rule V2: everybody has come to the state of the majority, and serves. */
