@@ -50,7 +50,10 @@ export interface LogScrubberOptions {
 /** See the file's header. One per node. */
 export class LogScrubber implements NodeObserver {
   readonly #options: LogScrubberOptions;
+  /** Where this pass is; 0 before it begins. */
   #next: LogIndex = logIndex(0);
+  /** Where this pass ends: what comes meanwhile is the next one's, or it would never end while writes come. */
+  #end: LogIndex = logIndex(0);
   #damage: string | undefined;
   /** What somebody else has met and told of, until it is acted upon. */
   #told: string | undefined;
@@ -122,8 +125,11 @@ export class LogScrubber implements NodeObserver {
   async #step(): Promise<void> {
     const { log, appliedIndex } = this.#options;
     if (this.#told !== undefined) return await this.#onDamage(this.#told);
+    const known = logIndex(Math.min(log.lastIndex, appliedIndex()) + 1);
+    if (this.#next === 0) this.#end = known;
     const from = logIndex(Math.max(this.#next, log.firstIndex));
-    const to = logIndex(Math.min(log.lastIndex, appliedIndex()) + 1);
+    // The log may have begun anew behind a snapshot.
+    const to = logIndex(Math.min(this.#end, known));
     if (from >= to) return this.#endPass();
     const check = await log.verify({ from, to, sizeBytesMax: SCRUB_SLICE_BYTES });
     if (check.damage !== undefined) return await this.#onDamage(check.damage);

@@ -13,7 +13,9 @@ class Scrubbed {
   readonly fatal: unknown[] = [];
   applied = 10;
   firstIndex: LogIndex = logIndex(1);
-  readonly lastIndex: LogIndex = logIndex(10);
+  lastIndex: LogIndex = logIndex(10);
+  /** Entries that are written and applied with each read. */
+  growth = 0;
   damaged = 0;
   mayHeal = true;
   readonly scrubber: LogScrubber;
@@ -37,6 +39,8 @@ class Scrubbed {
 
   verify({ from, to }: { readonly from: LogIndex; readonly to: LogIndex }): Promise<LogCheck> {
     this.reads.push(from);
+    this.lastIndex = logIndex(this.lastIndex + this.growth);
+    this.applied += this.growth;
     const end = Math.min(from + 3, to);
     const isDamaged = this.damaged >= from && this.damaged < end;
     const damage = isDamaged ? `entry ${this.damaged}` : undefined;
@@ -68,6 +72,16 @@ Deno.test("LogScrubber reads what is applied, slice by slice, then rests and beg
   await parts.scrubber.stop();
   await parts.pass();
   deepStrictEqual([parts.reads.length, parts.events, parts.fatal], [7, [], []]);
+});
+
+Deno.test("LogScrubber ends a pass where the log ended when it began, however many writes come (D2)", async () => {
+  const parts = new Scrubbed();
+  parts.growth = 1;
+  await parts.pass();
+  deepStrictEqual([parts.reads, parts.scrubber.passCount], [[1, 4, 7, 10], 1]);
+  await parts.pass();
+  deepStrictEqual([parts.reads.slice(4), parts.scrubber.passCount], [[1, 4, 7, 10, 13], 2]);
+  await parts.scrubber.stop();
 });
 
 Deno.test("LogScrubber says once what is damaged, heals until it is gone, and says that (D2)", async () => {
