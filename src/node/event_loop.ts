@@ -30,7 +30,7 @@ import {
   encodeConfiguration,
 } from "../raft/configuration.ts";
 import { type ConfChange, decodeConfChange } from "../raft/conf_change.ts";
-import type { HeartbeatResponse, Message, VoteResponse } from "../raft/message.ts";
+import { isWordOf, type Message, tellsTime } from "../raft/message.ts";
 import type { RefusalReason } from "../raft/proposal.ts";
 import { Raft } from "../raft/raft.ts";
 import type { RaftConfig } from "../raft/config.ts";
@@ -220,7 +220,9 @@ export class EventLoop {
    */
   receive(message: Message): void {
     if (this.#stopped || this.#inbox.length >= INBOX_MESSAGES_MAX) return;
-    if (message.from === this.#softState.leader) this.#leaderContactMs = this.#clock.monotonicMs();
+    if (isWordOf(this.#softState.leader, message)) {
+      this.#leaderContactMs = this.#clock.monotonicMs();
+    }
     const isAnswer = message.kind === "heartbeat_response" && message.term === this.#raft.term;
     if (isAnswer) this.quorum.answered(message.from);
     if (tellsTime(message) && message.wallMs !== undefined) {
@@ -568,11 +570,6 @@ export class EventLoop {
     this.applyQueue.stop();
     this.#listener.onFatal(error);
   }
-}
-
-/** The answers that a leader has from a majority of the voters before it proposes anything. */
-function tellsTime(message: Message): message is HeartbeatResponse | VoteResponse {
-  return message.kind === "heartbeat_response" || message.kind === "vote_response";
 }
 
 function membersOf({ members }: AppliedState): MemberTable | undefined {

@@ -194,6 +194,26 @@ Deno.test("EventLoop that stood still hears its leader first, and counts one tic
   strictEqual(loop.role.leader, 2);
 });
 
+Deno.test("EventLoop takes nothing that a former leader asks for a word of the leader (V2)", async () => {
+  const { loop, clock } = startFollower();
+  const envelope = { from: nodeId(2), to: nodeId(1), term: term(2) } as const;
+  const prev = [1, 1] as const;
+  loop.receive(append({ term: 2, prev, entries: [], commit: 1 }));
+  await settle();
+  loop.receive(append({ term: 2, prev, entries: [], commit: 1 }));
+  const heardMs = clock.monotonicMs();
+  strictEqual(loop.leaderContactMs, heardMs);
+  clock.advance(10);
+  const last = { lastIndex: logIndex(1), lastTerm: term(1), commit: logIndex(1) };
+  const ballot = { ballot: "pre_vote", isTransfer: false, ...last, commitTerm: term(1) } as const;
+  loop.receive({ kind: "vote_request", ...envelope, term: term(3), ...ballot });
+  loop.receive({ kind: "read_index", ...envelope, term: term(0), requestId: 1 });
+  await settle();
+  deepStrictEqual([loop.role.leader, loop.leaderContactMs], [2, heardMs]);
+  loop.receive({ kind: "heartbeat", ...envelope, commit: logIndex(1), readRound: 0 });
+  strictEqual(loop.leaderContactMs, clock.monotonicMs());
+});
+
 Deno.test("EventLoop obeys no verdict of an older leader whose entry is about to be replaced (A4)", async () => {
   const log = new MemoryLog();
   const { commit } = log.hardState;

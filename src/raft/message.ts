@@ -138,3 +138,13 @@ export type Message =
   | ReadIndexResponse
   | TimeoutNowMessage
   | TransferLeaderMessage;
+
+/** Whether it is one that only a leader sends, and from `leader`. */
+export function isWordOf(leader: NodeId, { kind, from }: Message): boolean {
+  return from === leader && (kind === "append" || kind === "heartbeat" || kind === "snapshot");
+}
+
+/** Whether it is an answer that a leader has from a majority of the voters before it proposes anything. */
+export function tellsTime(message: Message): message is HeartbeatResponse | VoteResponse {
+  return message.kind === "heartbeat_response" || message.kind === "vote_response";
+}

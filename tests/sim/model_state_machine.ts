@@ -91,7 +91,8 @@ export class ModelStateMachine implements SimStateMachine {
     file.writeSync(bytes.subarray(0, fileEnd), 0);
     await file.syncData();
     const machine = new ModelStateMachine({ host, state, generation, generations, file, fileEnd });
-    if (kept !== undefined) machine.#state = kept;
+    // As open_state.ts: what memory has and the durable copy is ahead of is of no use.
+    if (kept !== undefined && kept.index >= state.index) machine.#state = kept;
     return machine;
   }
 
