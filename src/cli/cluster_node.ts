@@ -25,6 +25,7 @@ import { productionConfig } from "../raft/config.ts";
 import type { OpenedData } from "./data_directory.ts";
 import { joinRequest } from "./joining.ts";
 import type { PeerPort } from "./peer_port.ts";
+import { StateScrubber } from "../node/state_scrubber.ts";
 import { Replicas } from "./replicas.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
@@ -60,6 +61,7 @@ export class ClusterNode {
   readonly view: ClusterView;
   readonly replicas: Replicas;
   readonly scrubber: LogScrubber;
+  readonly stateScrubber: StateScrubber;
   readonly database: Database;
   readonly port: PeerPort;
   /** How the cluster began, for those who join. */
@@ -124,6 +126,7 @@ export class ClusterNode {
     });
     this.replicas = makeReplicas(options, { node: this.node, peers: this.peers, health });
     this.scrubber = makeScrubber(options, this.node);
+    this.stateScrubber = makeStateScrubber(options, this);
     const alarm = new TimeAlarm({ node: this.node, warn: options.onTimeAhead });
     const { membership, leaderWatch, peers, scrubber } = this;
     for (const observer of [membership, leaderWatch, peers, alarm, scrubber]) {
@@ -175,6 +178,28 @@ function makeScrubber(
     clock,
     onFound: (damage) => logger.error("The log is damaged: what is applied of it goes", { damage }),
     onHealed: () => logger.warn("The damaged part of the log is gone"),
+    onFatal,
+  });
+}
+
+function makeStateScrubber(
+  { data, clock, logger, onFatal }: ClusterNodeOptions,
+  cluster: Pick<ClusterNode, "node" | "hasPeers">,
+): StateScrubber {
+  const { stateMachine } = data;
+  const { node } = cluster;
+  return new StateScrubber({
+    scan: () => stateMachine.scan(),
+    renewCopy: async () => {
+      // A copy holds more than the one before it; where nobody writes, this is what there is more.
+      if (!await node.snapshot(undefined)) await node.barrier();
+      await node.snapshot(undefined);
+    },
+    giveUpState: (damage) => stateMachine.giveUpState(damage),
+    hasPeers: () => cluster.hasPeers,
+    clock,
+    onFound: (damage) => logger.error("The state's file is damaged", { damage }),
+    onHealed: () => logger.warn("The state's file is sound again"),
     onFatal,
   });
 }

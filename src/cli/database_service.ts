@@ -27,7 +27,7 @@ export class DatabaseService implements DatabasePort {
   readonly #startedMs: number;
   #peers: (() => FactTree) | undefined;
   #replicas: PartReport | undefined;
-  #scrubber: PartReport | undefined;
+  #scrubbers: { readonly log: PartReport; readonly state: PartReport } | undefined;
 
   constructor(options: { readonly identity: NodeIdentity; readonly clock: Clock }) {
     this.#identity = options.identity;
@@ -51,9 +51,9 @@ export class DatabaseService implements DatabasePort {
     this.#replicas = replicas;
   }
 
-  /** What they show of the log that is read again. */
-  setScrubber(scrubber: PartReport): void {
-    this.#scrubber = scrubber;
+  /** What they show of the log and of the state's file, which are read again. */
+  setScrubbers(scrubbers: { readonly log: PartReport; readonly state: PartReport }): void {
+    this.#scrubbers = scrubbers;
   }
 
   /** From now on requests are served. To be called before the node starts, while its writer is idle. */
@@ -108,7 +108,7 @@ export class DatabaseService implements DatabasePort {
       node: this.#nodeFacts(),
       os: osFacts(),
       runtime: runtimeFacts(),
-      store: this.#scrubber === undefined ? store : { ...store, scrub: this.#scrubber.facts() },
+      store: { ...store, ...this.#scrubFacts() },
     };
   }
 
@@ -163,8 +163,15 @@ export class DatabaseService implements DatabasePort {
   async metricsText(): Promise<string> {
     return await nodeMetricsText(this.database.opened, this.#report) +
       (this.#replicas?.metricsText() ?? "") +
-      (this.#scrubber?.metricsText() ?? "") +
+      (this.#scrubbers?.log.metricsText() ?? "") +
+      (this.#scrubbers?.state.metricsText() ?? "") +
       processMetricsText(this.#startedMs);
+  }
+
+  #scrubFacts(): { readonly [key: string]: FactTree } {
+    const scrubbers = this.#scrubbers;
+    if (scrubbers === undefined) return {};
+    return { scrub: scrubbers.log.facts(), state_scan: scrubbers.state.facts() };
   }
 
   #nodeFacts(): { readonly [key: string]: FactTree } {

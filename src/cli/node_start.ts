@@ -221,11 +221,12 @@ export class NodeStart {
     await service.attach({ node, stateMachine: data.stateMachine, forwarding, cluster: view });
     service.setPeers(() => port.peers().map(peerFacts));
     service.setReplicas(cluster.replicas);
-    service.setScrubber(cluster.scrubber);
+    service.setScrubbers({ log: cluster.scrubber, state: cluster.stateScrubber });
     if (cluster.hasPeers || config.cluster.join.length > 0) await port.open();
     else port.openOnKnock();
     node.start();
     cluster.scrubber.start();
+    cluster.stateScrubber.start();
     await Promise.race([node.untilReady(), untilStopped(stop), removed]);
     return { isRemoved: this.#wasRemoved && !node.isReady, cluster, data };
   }

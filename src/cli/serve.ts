@@ -191,6 +191,7 @@ async function close(
   tools: { readonly logger: Logger; readonly clock: DenoClock },
 ): Promise<void> {
   cluster.leaderWatch.stop();
+  cluster.stateScrubber.stop();
   await cluster.scrubber.stop();
   await cluster.node.stop();
   await cluster.port.close();

@@ -115,3 +115,10 @@ export const READ_RETRY_MS = 200;
 export const SCRUB_SLICE_BYTES = 512 * 1024;
 export const SCRUB_SLICE_MS = 100;
 export const SCRUB_REST_MS = 20_000;
+
+/** The state's file is read again so long after the start, and so long after each time. Milliseconds. */
+export const SCAN_FIRST_MS = 20_000;
+export const SCAN_REST_MS = 600_000;
+
+/** After a damaged copy of the state was replaced the new one is read so soon. Milliseconds. */
+export const SCAN_AGAIN_MS = 5_000;

@@ -68,6 +68,15 @@ export function scrubMetricsText(
     counter("dust_log_scrubs_total", facts.passCount, "How often the whole log was read again");
 }
 
+/** What reading the state's file again has found. */
+export function scanMetricsText(
+  facts: { readonly isDamaged: boolean; readonly passCount: number },
+): string {
+  const help = "Whether the state's file is damaged";
+  return gauge("dust_state_damaged", facts.isDamaged ? 1 : 0, help) +
+    counter("dust_state_scans_total", facts.passCount, "How often the state's file was read again");
+}
+
 function gauge(name: string, value: number, help: string): string {
   return metric({ name, value, help, type: "gauge" });
 }

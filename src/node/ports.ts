@@ -219,6 +219,13 @@ export interface StateMachinePort {
    * is missing, this state cannot be compared.
    */
   comparison?(index: LogIndex): Promise<StateDigest | undefined>;
+  /**
+   * Reads again, slowly, the state's file on disk: in RAM mode the durable copy. Undefined when another took its place
+   * meanwhile. Rows that are other ones and well-formed it does not see: replicas compare those.
+   */
+  scan?(): Promise<StateScan | undefined>;
+  /** Ends the process, as the live file is damaged: the next start takes the state of the leader (rule V2). */
+  giveUpState?(damage: string): void;
   /** Facts for /status and /metrics. */
   stats(): Promise<StateMachineStats>;
   close(): Promise<void>;
@@ -238,6 +245,17 @@ export interface SnapshotOutcome extends AppliedState {
 export interface StateExport extends AppliedState {
   readonly path: string;
   readonly sizeBytes: number;
+}
+
+/** What came of reading the state's file again. */
+export interface StateScan {
+  readonly path: string;
+  /** Whether it is a copy of the live file, which a new one can replace. */
+  readonly isCopy: boolean;
+  /** The first that was found, in SQLite's words; undefined when nothing was. */
+  readonly damage: string | undefined;
+  /** Whether all was read; what was in the way of writes may not have been. */
+  readonly isComplete: boolean;
 }
 
 /** What a state comes to (rule V1). */

@@ -54,10 +54,7 @@ export function checkDatabase(
 ): void {
   const { path, origin } = options;
   using connection = Connection.open(library, { path, mode: "readonly", noFollow: true });
-  connection.exec("PRAGMA temp_store=MEMORY; PRAGMA query_only=ON");
-  // An index on sin(x) holds what our sin() says.
-  freezeArithmetic(connection);
-  freezeChance(connection, { random: new RandomSource(), totalChanges: () => 0 });
+  freezeForChecks(connection);
   checkContent(connection, origin);
   // What clients made through the writer may stand there, also a view that could never be read.
   if (origin === "state") return;
@@ -89,9 +86,7 @@ export interface StateFindings {
  * @throws {SqliteError} when it cannot be read for another reason than damage.
  */
 export function lookThroughState(connection: Connection): StateFindings {
-  connection.exec("PRAGMA temp_store=MEMORY; PRAGMA query_only=ON");
-  freezeArithmetic(connection);
-  freezeChance(connection, { random: new RandomSource(), totalChanges: () => 0 });
+  freezeForChecks(connection);
   const finding = findDamage(connection);
   if (finding !== "ok") return { damage: finding, notes: [] };
   const notes: string[] = [];
@@ -146,6 +141,34 @@ function checkContent(connection: Connection, origin: DatabaseOrigin): void {
 }
 
 /** What SQLite says of the whole file; `ok` when it is whole. */
+/** For a connection that only checks: an index on sin(x) holds what our sin() says. */
+export function freezeForChecks(connection: Connection): void {
+  connection.exec("PRAGMA temp_store=MEMORY; PRAGMA query_only=ON");
+  freezeArithmetic(connection);
+  freezeChance(connection, { random: new RandomSource(), totalChanges: () => 0 });
+}
+
+/** The tables that are b-trees, those behind virtual ones among them. */
+export function tablesToScan(connection: Connection): readonly string[] {
+  const sql = "SELECT name FROM sqlite_schema WHERE type='table' AND rootpage>0";
+  return ["sqlite_schema", ...connection.query(sql).map(([name]) => String(name))];
+}
+
+/**
+ * Reads one table and its indexes, and compares them. One that is gone is sound.
+ * @returns what is damaged, in SQLite's words. @throws {SqliteError} also when it was interrupted.
+ */
+export function scanTable(connection: Connection, table: string): string | undefined {
+  const sql = "SELECT * FROM pragma_integrity_check(?)";
+  try {
+    return connection.query(sql, table).map(([finding]) => String(finding))
+      .find((text) => text !== "ok" && !NO_DAMAGE.test(text));
+  } catch (error) {
+    if (error instanceof SqliteError && /^no such table: /.test(error.message)) return undefined;
+    throw error;
+  }
+}
+
 function findDamage(connection: Connection): string {
   try {
     const rows = connection.query(`PRAGMA integrity_check(${FINDINGS_MAX})`);

@@ -113,3 +113,14 @@ export const DIGEST_SLICE_BYTES = 4 * 1024 * 1024;
 
 /** How long it rests behind each slice, as a multiple of what the slice took. */
 export const DIGEST_REST_FACTOR = 0.5;
+
+/**
+ * A state file is read again (state_scan_worker.ts) in slices of about so many milliseconds, between which it
+ * rests, as a multiple of what the slice took: a tenth of a core. So often it is looked whether it is time,
+ * in steps of SQLite's. Of a table that cannot be read in so many attempts, as writers are in the way, the
+ * last one takes no rest.
+ */
+export const SCAN_SLICE_MS = 10;
+export const SCAN_REST_FACTOR = 9;
+export const SCAN_STEPS = 1_000;
+export const SCAN_ATTEMPTS_MAX = 4;

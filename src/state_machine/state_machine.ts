@@ -19,6 +19,7 @@ import type {
   StateExport,
   StateMachinePort,
   StateMachineStats,
+  StateScan,
 } from "../node/ports.ts";
 import type { Clock, Timer } from "../os/clock.ts";
 import type { FolderHold } from "../os/deno_folder_hold.ts";
@@ -32,6 +33,7 @@ import { type CopiedState, copyOnThread } from "./copy_thread.ts";
 import type { CopyRequest, CopyTarget } from "./copy_worker.ts";
 import { ROOM_LOOK_MS } from "./limits.ts";
 import { EntryWatch, Watchdog } from "./entry_watch.ts";
+import { StateScans } from "./state_scans.ts";
 import { ReadGate } from "./read_gate.ts";
 import { ReaderPool } from "./reader_pool.ts";
 import {
@@ -96,6 +98,7 @@ export class StateMachine implements StateMachinePort {
   #writer: WriterThread;
   #pool: ReaderPool;
   #comparisons: Comparisons;
+  #scans: StateScans;
   /** The digest behind a compare entry (rule V1); absent with a library that takes none. */
   readonly comparison?: (index: LogIndex) => Promise<StateDigest | undefined>;
   #applied: AppliedState;
@@ -125,6 +128,7 @@ export class StateMachine implements StateMachinePort {
     this.#writer = parts.writer;
     this.#pool = parts.pool;
     this.#comparisons = parts.comparisons;
+    this.#scans = parts.scans;
     if (hasRowDigest(options.live.library)) {
       this.comparison = (index) => this.#comparisons.digest(index);
     }
@@ -329,6 +333,7 @@ export class StateMachine implements StateMachinePort {
 
   async #activate(generation: number): Promise<void> {
     await Promise.allSettled(this.#copying);
+    await this.#scans.close();
     await this.#comparisons.close();
     await this.#pool.close();
     await this.#writer.ask("closed", (id) => ({ kind: "close", id }));
@@ -342,10 +347,14 @@ export class StateMachine implements StateMachinePort {
     const files = this.#files;
     const start = (): Promise<Threads> =>
       startThreads({ ...this.#options, live: this.#live, writer: startWriterWorker(), files });
-    const { writer, pool, comparisons, state } = await files.lend(start, (started) => started);
+    const { writer, pool, comparisons, scans, state } = await files.lend(
+      start,
+      (started) => started,
+    );
     this.#writer = writer;
     this.#pool = pool;
     this.#comparisons = comparisons;
+    this.#scans = scans;
     this.#generation = generation;
     this.#applied = appliedState(state, {
       configuration: state.configuration ?? this.#applied.configuration,
@@ -373,6 +382,23 @@ export class StateMachine implements StateMachinePort {
 
   #onThread(request: CopyRequest): Promise<CopiedState> {
     return this.#files.lend(() => copyOnThread(request), (copy) => copy);
+  }
+
+  async scan(): Promise<StateScan | undefined> {
+    await this.#switching;
+    const { dataDirectory, renew, path: live } = this.#live;
+    const generation = this.#generation;
+    const isCopy = renew !== undefined;
+    const path = isCopy ? generationPath({ dataDirectory, generation }) : live;
+    const scanned = await this.#scans.scan(path);
+    // What is no longer in use may be gone.
+    if (scanned === undefined || generation !== this.#generation) return undefined;
+    return { ...scanned, path, isCopy };
+  }
+
+  giveUpState(damage: string): void {
+    const text = `The state on disk is damaged: ${damage}`;
+    this.#options.onFatal(new FatalError(74, text, { isStateDamaged: true }));
   }
 
   releaseGenerations(generation: number): Promise<void> {
@@ -405,6 +431,7 @@ export class StateMachine implements StateMachinePort {
   async close(): Promise<void> {
     this.#endWatch();
     await this.#switching;
+    await this.#scans.close();
     await this.#comparisons.close();
     await this.#pool.close();
     await this.#writer.ask("closed", (id) => ({ kind: "close", id }));
@@ -415,6 +442,7 @@ export class StateMachine implements StateMachinePort {
   /** Ends the threads as they are, after `onFatal`: the process is about to end too. */
   async abandon(): Promise<void> {
     this.#endWatch();
+    this.#scans.abandon();
     this.#comparisons.abandon();
     await this.#pool.close();
     this.#writer.end();
@@ -470,6 +498,7 @@ interface Threads {
   readonly writer: WriterThread;
   readonly pool: ReaderPool;
   readonly comparisons: Comparisons;
+  readonly scans: StateScans;
   readonly state: WriterState;
   readonly stuckIndex: number;
 }
@@ -483,6 +512,7 @@ async function startThreads(
   const setup = { library, location, path, foreignKeys, gate };
   const pool = new ReaderPool({ setup, readers, clock, files, onFatal });
   const comparisons = new Comparisons({ location, path, gate, files, onFatal });
+  const scans = new StateScans({ location, gate, files });
   const { dataDirectory } = live;
   const watch = EntryWatch.allocate();
   const onStuck = (index: number): void => {
@@ -498,7 +528,7 @@ async function startThreads(
   const file = { library: location, path, synchronous, isRam } as const;
   const opening = { kind: "open", ...file, gate, watch, mailbox, stuckIndex } as const;
   const { state } = await writer.ask("opened", (id) => ({ ...opening, id }));
-  return { writer, pool, comparisons, state, stuckIndex };
+  return { writer, pool, comparisons, scans, state, stuckIndex };
 }
 
 function appliedState(

@@ -3,66 +3,10 @@
  * on with, in both modes (rules S2, N3).
  */
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
-import { join } from "node:path";
-import { logIndex, term } from "../base/ids.ts";
-import { NO_MEMBERS } from "../command/member_table.ts";
 import type { QueryRequest } from "../command/request.ts";
-import { DenoClock } from "../os/deno_clock.ts";
 import { TemporaryFolder } from "../sqlite/testing.ts";
-import { Logger } from "../telemetry/logger.ts";
-import { createInitialState } from "./initial_state.ts";
-import { SOFT_LIMIT_STEPS_DEFAULT } from "./replicated_limits.ts";
-import { openStateMachine } from "./open_state.ts";
 import type { StateMachine } from "./state_machine.ts";
-import { CLUSTER_ID, CONFIGURATION, entry } from "./testing.ts";
-
-type Mode = "ram" | "disk";
-
-const IS_OWN = true;
-
-async function openNode(folder: string, mode: Mode, generation = 1): Promise<StateMachine> {
-  const dataDirectory = join(folder, "data");
-  const ramDirectory = join(folder, "ram");
-  if (generation === 1) {
-    Deno.mkdirSync(dataDirectory, { recursive: true });
-    Deno.mkdirSync(ramDirectory, { mode: 0o700 });
-    await createInitialState({
-      dataDirectory,
-      sqliteLibrary: undefined,
-      identity: { clusterId: CLUSTER_ID },
-      index: logIndex(1),
-      term: term(1),
-      genesis: {
-        configuration: CONFIGURATION,
-        members: NO_MEMBERS,
-        foreignKeys: false,
-        softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
-      },
-    });
-  }
-  return await openStateMachine({
-    dataDirectory,
-    mode,
-    ramDirectory,
-    readers: 1,
-    foreignKeys: false,
-    sqliteLibrary: undefined,
-    clock: new DenoClock(),
-    logger: new Logger({
-      level: "ERROR",
-      format: "text",
-      component: "state",
-      sink: () => {},
-      wallClockMs: () => 0,
-    }),
-    identity: { clusterId: CLUSTER_ID, incarnation: CLUSTER_ID },
-    generation,
-    verifyHistory: () => Promise.resolve(IS_OWN),
-    onFatal: (error) => {
-      throw error;
-    },
-  });
-}
+import { entry, openNode } from "./testing.ts";
 
 async function write(machine: StateMachine, sql: string): Promise<void> {
   await machine.apply([entry(machine.applied.index + 1, [sql])]);

@@ -2,20 +2,27 @@
  * For tests of this room: commands as entries, and a writer on a fresh state file. Product code does
  * not import this file.
  */
+import { join } from "node:path";
 import { logIndex, term } from "../base/ids.ts";
 import { CommandEncoder } from "../command/command_encoder.ts";
+import { NO_MEMBERS } from "../command/member_table.ts";
 import type { Statement } from "../command/command.ts";
 import type { RetryName } from "../command/retry.ts";
 import type { NamedValue, Value } from "../command/value.ts";
 import type { ApplyEntry } from "../node/ports.ts";
 import { Connection } from "../sqlite/connection.ts";
+import { DenoClock } from "../os/deno_clock.ts";
 import { setSwitches } from "../sqlite/settings.ts";
 import { testLibrary, testLibraryLocation } from "../sqlite/testing.ts";
 import type { ReadValue } from "../sqlite/values.ts";
+import { Logger } from "../telemetry/logger.ts";
+import { createInitialState } from "./initial_state.ts";
+import { openStateMachine } from "./open_state.ts";
+import { SOFT_LIMIT_STEPS_DEFAULT } from "./replicated_limits.ts";
 import { ApplyBatch, packBatch } from "./apply_batch.ts";
 import type { BatchOutcome } from "./batch_runner.ts";
 import { createStateFile } from "./state_file.ts";
-import type { LiveState } from "./state_machine.ts";
+import type { LiveState, StateMachine } from "./state_machine.ts";
 import { Writer } from "./writer.ts";
 
 /** A statement in short: SQL, or SQL with positional values. */
@@ -216,4 +223,56 @@ export function testLiveState(
     durableIndex: 1,
     foreignKeys: false,
   };
+}
+
+const IS_OWN = true;
+
+/** The state of a data directory beneath `folder`, which is made unless it is there. */
+export async function openNode(
+  folder: string,
+  mode: "ram" | "disk",
+  generation = 1,
+  isNew = generation === 1,
+): Promise<StateMachine> {
+  const dataDirectory = join(folder, "data");
+  const ramDirectory = join(folder, "ram");
+  if (isNew) {
+    Deno.mkdirSync(dataDirectory, { recursive: true });
+    Deno.mkdirSync(ramDirectory, { mode: 0o700 });
+    await createInitialState({
+      dataDirectory,
+      sqliteLibrary: undefined,
+      identity: { clusterId: CLUSTER_ID },
+      index: logIndex(1),
+      term: term(1),
+      genesis: {
+        configuration: CONFIGURATION,
+        members: NO_MEMBERS,
+        foreignKeys: false,
+        softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
+      },
+    });
+  }
+  return await openStateMachine({
+    dataDirectory,
+    mode,
+    ramDirectory,
+    readers: 1,
+    foreignKeys: false,
+    sqliteLibrary: undefined,
+    clock: new DenoClock(),
+    logger: new Logger({
+      level: "ERROR",
+      format: "text",
+      component: "state",
+      sink: () => {},
+      wallClockMs: () => 0,
+    }),
+    identity: { clusterId: CLUSTER_ID, incarnation: CLUSTER_ID },
+    generation,
+    verifyHistory: () => Promise.resolve(IS_OWN),
+    onFatal: (error) => {
+      throw error;
+    },
+  });
 }

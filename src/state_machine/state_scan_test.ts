@@ -1,0 +1,92 @@
+/** Scans of state files with a damaged index, in both modes (fault D2). */
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { Connection } from "../sqlite/connection.ts";
+import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
+import type { StateMachine } from "./state_machine.ts";
+import { entry, openNode } from "./testing.ts";
+
+/** The index alone holds this word, and with it each row's text. */
+const INDEX_WORD = "only-in-the-index";
+const ROWS = 2_000;
+const IS_NEW = false;
+
+async function fill(machine: StateMachine): Promise<void> {
+  const rows = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c LIMIT " + ROWS + ")";
+  const entries = [
+    "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)",
+    `CREATE INDEX by_word ON t('${INDEX_WORD}' || v)`,
+    "CREATE VIRTUAL TABLE words USING fts5(v)",
+    `${rows} INSERT INTO t SELECT i, 'row ' || i FROM c`,
+    "INSERT INTO words SELECT v FROM t",
+    // As clients may have it: no damage.
+    "CREATE TABLE late(v CHECK(v IS NULL OR random() IS NULL))",
+    "INSERT INTO late VALUES(NULL)",
+  ];
+  for (const sql of entries) await machine.apply([entry(machine.applied.index + 1, [sql])]);
+}
+
+function emptyWal(path: string): void {
+  using connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
+  connection.query("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/** Overwrites what the index holds of one row, as a disk might. */
+async function damageIndex(path: string): Promise<void> {
+  const bytes = await Deno.readFile(path);
+  const text = new TextDecoder("latin1").decode(bytes);
+  const offset = text.indexOf(`${INDEX_WORD}row 1234`);
+  ok(offset > 0, "the index is in the file");
+  using file = await Deno.open(path, { write: true });
+  file.seekSync(offset, Deno.SeekMode.Start);
+  file.writeSync(new TextEncoder().encode("x"));
+}
+
+Deno.test("scan() finds a damaged index of the live file on disk, and nothing while there is nothing", async () => {
+  using folder = new TemporaryFolder();
+  let machine = await openNode(folder.path, "disk");
+  await fill(machine);
+  const { path } = await machine.stats();
+  deepStrictEqual(await machine.scan(), {
+    path,
+    isCopy: false,
+    damage: undefined,
+    isComplete: true,
+  });
+  await machine.close();
+  emptyWal(path);
+  await damageIndex(path);
+  machine = await openNode(folder.path, "disk", 1, IS_NEW);
+  const found = await machine.scan();
+  match(found?.damage ?? "", /row 1234 missing from index by_word|rowid|not in/);
+  ok(found?.isComplete !== true);
+  await machine.close();
+  strictEqual(await machine.scan(), undefined);
+});
+
+Deno.test("scan() reads the durable copy of a state in memory; a new copy takes its place", async () => {
+  using folder = new TemporaryFolder();
+  const machine = await openNode(folder.path, "ram");
+  await fill(machine);
+  const { generation } = await machine.snapshot();
+  const sound = await machine.scan();
+  ok(sound !== undefined && sound.isCopy && sound.isComplete, JSON.stringify(sound));
+  ok(sound.path.endsWith(`/state/${generation}/db.sqlite`));
+  await damageIndex(sound.path);
+  match((await machine.scan())?.damage ?? "", /by_word/);
+  await machine.apply([entry(machine.applied.index + 1, ["INSERT INTO t VALUES(-1, 'new')"])]);
+  const next = await machine.snapshot();
+  await machine.releaseGenerations(next.generation);
+  const healed = await machine.scan();
+  deepStrictEqual([healed?.damage, healed?.isComplete], [undefined, true]);
+  await machine.close();
+});
+
+Deno.test("scan() that is closed in the middle ends, and gives nothing", async () => {
+  using folder = new TemporaryFolder();
+  const machine = await openNode(folder.path, "disk");
+  await fill(machine);
+  const scan = machine.scan();
+  await machine.close();
+  const found = await scan;
+  strictEqual(found?.damage, undefined);
+});

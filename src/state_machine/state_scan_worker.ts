@@ -1,0 +1,133 @@
+/**
+ * A thread for one scan: reads all b-trees of a state file, tables and indexes, and ends. A table at a time, each
+ * in a read of its own, slowly; between two steps it gives way to a writer who waits for readers to end
+ * (rule D3), and takes the same table again afterwards.
+ */
+import { Connection } from "../sqlite/connection.ts";
+import { ResultCode, SqliteError } from "../sqlite/errors.ts";
+import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
+import { setProgressHandler } from "../sqlite/progress_handler.ts";
+import { freezeForChecks, scanTable, tablesToScan } from "./database_check.ts";
+import { type FatalReply, fatalReply } from "./fatal_reply.ts";
+import {
+  BUSY_TIMEOUT_MS,
+  READ_GATE_MS_MAX,
+  READER_CACHE_KIB,
+  SCAN_ATTEMPTS_MAX,
+  SCAN_REST_FACTOR,
+  SCAN_SLICE_MS,
+  SCAN_STEPS,
+} from "./limits.ts";
+import { ReadGate } from "./read_gate.ts";
+
+/** What to do. */
+export interface ScanRequest {
+  readonly library: LibraryLocation;
+  readonly path: string;
+  /** The gate before each read (read_gate.ts). */
+  readonly gate: SharedArrayBuffer;
+  /** One cell: 1 ends the scan. */
+  readonly stop: SharedArrayBuffer;
+}
+
+/** What came of it. */
+export type ScanReply =
+  | {
+    readonly kind: "scanned";
+    /** The first that was found, in SQLite's words. */
+    readonly damage: string | undefined;
+    /** Whether all was read. */
+    readonly isComplete: boolean;
+  }
+  | FatalReply;
+
+const RUNNING = 0;
+
+/** When a scan goes on, rests and ends. */
+class Pace {
+  readonly gate: ReadGate;
+  /** Without rests: what it reads is too much to be read between two checkpoints otherwise. */
+  isHurried = false;
+  readonly #stop: Int32Array;
+  #sinceMs = performance.now();
+
+  constructor({ gate, stop }: ScanRequest) {
+    this.gate = new ReadGate(gate);
+    this.#stop = new Int32Array(stop);
+  }
+
+  get isStopped(): boolean {
+    return Atomics.load(this.#stop, 0) !== RUNNING;
+  }
+
+  /** Rests when it is time to. @returns whether the read may go on. */
+  mayGoOn(): boolean {
+    const tookMs = performance.now() - this.#sinceMs;
+    if (!this.isHurried && tookMs >= SCAN_SLICE_MS) {
+      Atomics.wait(this.#stop, 0, RUNNING, tookMs * SCAN_REST_FACTOR);
+      this.#sinceMs = performance.now();
+    }
+    return !this.isStopped && !this.gate.isClosed;
+  }
+}
+
+function scan(request: ScanRequest): ScanReply {
+  const pace = new Pace(request);
+  try {
+    using connection = Connection.open(openLibrary(request.library), {
+      path: request.path,
+      mode: "readonly",
+      noFollow: true,
+    });
+    connection.setBusyTimeoutMs(BUSY_TIMEOUT_MS);
+    connection.exec(`PRAGMA cache_size=-${READER_CACHE_KIB}`);
+    freezeForChecks(connection);
+    setProgressHandler(connection, SCAN_STEPS, () => pace.mayGoOn());
+    let isComplete = true;
+    for (const table of tablesToScan(connection)) {
+      const damage = scanInTurns(connection, { table, pace });
+      if (damage === "not read") isComplete = false;
+      else if (damage !== undefined) return { kind: "scanned", damage, isComplete: false };
+      if (pace.isStopped) return { kind: "scanned", damage: undefined, isComplete: false };
+    }
+    return { kind: "scanned", damage: undefined, isComplete };
+  } catch (error) {
+    if (!(error instanceof SqliteError)) throw error;
+    const damage = isDiskAtFault(error) ? error.message : undefined;
+    return { kind: "scanned", damage, isComplete: false };
+  }
+}
+
+/** @returns what is damaged, or "not read" when it had to give way each time. */
+function scanInTurns(
+  connection: Connection,
+  { table, pace }: { readonly table: string; readonly pace: Pace },
+): string | undefined {
+  for (let attempt = 1; attempt <= SCAN_ATTEMPTS_MAX && !pace.isStopped; attempt++) {
+    pace.gate.pass(READ_GATE_MS_MAX);
+    pace.isHurried = attempt === SCAN_ATTEMPTS_MAX;
+    try {
+      return scanTable(connection, table);
+    } catch (error) {
+      if (!(error instanceof SqliteError) || error.class !== "interrupted") throw error;
+    } finally {
+      pace.mayGoOn();
+    }
+  }
+  return "not read";
+}
+
+function isDiskAtFault(error: SqliteError): boolean {
+  return error.isDamage || (error.extendedCode & 0xff) === ResultCode.IOERR;
+}
+
+self.onmessage = (event: MessageEvent<ScanRequest>) => {
+  let reply: ScanReply;
+  try {
+    reply = scan(event.data);
+  } catch (error) {
+    reply = fatalReply(error);
+  }
+  self.postMessage(reply);
+  self.close();
+};
