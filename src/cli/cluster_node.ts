@@ -17,6 +17,7 @@ import { LogScrubber } from "../node/log_scrubber.ts";
 import { Membership } from "../node/membership.ts";
 import { Node } from "../node/node.ts";
 import { Peers } from "../node/peers.ts";
+import { StateScrubber } from "../node/state_scrubber.ts";
 import { TimeAlarm } from "../node/time_alarm.ts";
 import { ReplicaHealth } from "../node/replica_health.ts";
 import type { Clock } from "../os/clock.ts";
@@ -25,7 +26,6 @@ import { productionConfig } from "../raft/config.ts";
 import type { OpenedData } from "./data_directory.ts";
 import { joinRequest } from "./joining.ts";
 import type { PeerPort } from "./peer_port.ts";
-import { StateScrubber } from "../node/state_scrubber.ts";
 import { Replicas } from "./replicas.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
@@ -191,8 +191,9 @@ function makeStateScrubber(
   return new StateScrubber({
     scan: () => stateMachine.scan(),
     renewCopy: async () => {
+      if (await node.snapshot(undefined)) return;
       // A copy holds more than the one before it; where nobody writes, this is what there is more.
-      if (!await node.snapshot(undefined)) await node.barrier();
+      await node.barrier();
       await node.snapshot(undefined);
     },
     giveUpState: (damage) => stateMachine.giveUpState(damage),

@@ -98,6 +98,12 @@ export class SqliteError extends OperatingError {
     const code = this.extendedCode & 0xff;
     return this.class === "fatal" && (code === ResultCode.CORRUPT || code === ResultCode.NOTADB);
   }
+
+  /** Whether the file cannot be read: it is damaged, or the disk is. */
+  get isUnreadable(): boolean {
+    const code = this.extendedCode & 0xff;
+    return code === ResultCode.CORRUPT || code === ResultCode.NOTADB || code === ResultCode.IOERR;
+  }
 }
 
 /**

@@ -7,7 +7,7 @@
  */
 import { assert, unreachable } from "../base/assert.ts";
 import { Connection } from "../sqlite/connection.ts";
-import { ResultCode, SqliteError } from "../sqlite/errors.ts";
+import { SqliteError } from "../sqlite/errors.ts";
 import { openLibrary } from "../sqlite/loader.ts";
 import { cellOf, type DigestReply, type DigestRequest } from "./digest_messages.ts";
 import { fatalReply } from "./fatal_reply.ts";
@@ -110,10 +110,7 @@ function take(
 
 /** A file that cannot be read is a state that differs from all others, also from another such one. */
 function failed(error: SqliteError): ReturnType<typeof take> {
-  const code = error.extendedCode & 0xff;
-  const isDamaged = code === ResultCode.CORRUPT || code === ResultCode.NOTADB ||
-    code === ResultCode.IOERR;
-  if (!isDamaged) return undefined;
+  if (!error.isUnreadable) return undefined;
   return { resultChain: "", content: `unreadable ${crypto.randomUUID()}: ${error.message}` };
 }
 

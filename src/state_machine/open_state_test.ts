@@ -4,17 +4,13 @@
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { join } from "node:path";
-import { logIndex, term } from "../base/ids.ts";
 import { FatalError } from "../base/errors.ts";
 import { DenoClock } from "../os/deno_clock.ts";
 import { TemporaryFolder } from "../sqlite/testing.ts";
 import { Logger } from "../telemetry/logger.ts";
-import { NO_MEMBERS } from "../command/member_table.ts";
-import { createInitialState } from "./initial_state.ts";
-import { SOFT_LIMIT_STEPS_DEFAULT } from "./replicated_limits.ts";
 import { openStateMachine } from "./open_state.ts";
 import type { StateMachine } from "./state_machine.ts";
-import { CLUSTER_ID, CONFIGURATION, entry } from "./testing.ts";
+import { CLUSTER_ID, CONFIGURATION, entry, makeInitialState } from "./testing.ts";
 
 const INCARNATION = Uint8Array.from({ length: 16 }, (_, at) => 100 + at);
 
@@ -42,20 +38,7 @@ class Place implements Disposable {
   }
 
   async create(): Promise<void> {
-    const { dataDirectory } = this;
-    const marker = await createInitialState({
-      dataDirectory,
-      sqliteLibrary: undefined,
-      identity: { clusterId: CLUSTER_ID },
-      index: logIndex(1),
-      term: term(1),
-      genesis: {
-        configuration: CONFIGURATION,
-        members: NO_MEMBERS,
-        foreignKeys: false,
-        softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
-      },
-    });
+    const marker = await makeInitialState(this.dataDirectory);
     strictEqual(marker.generation, 1);
     strictEqual(marker.index, 1);
     match(marker.entryChain, /^[0-9a-f]{16}$/);

@@ -33,7 +33,6 @@ import { type CopiedState, copyOnThread } from "./copy_thread.ts";
 import type { CopyRequest, CopyTarget } from "./copy_worker.ts";
 import { ROOM_LOOK_MS } from "./limits.ts";
 import { EntryWatch, Watchdog } from "./entry_watch.ts";
-import { StateScans } from "./state_scans.ts";
 import { ReadGate } from "./read_gate.ts";
 import { ReaderPool } from "./reader_pool.ts";
 import {
@@ -47,6 +46,7 @@ import {
   requireFile,
   writeStuckIndex,
 } from "./state_folders.ts";
+import { StateScans } from "./state_scans.ts";
 import { WriterMailbox } from "./writer_mailbox.ts";
 import { type AppliedReply, unpackAnswers, type WriterState } from "./writer_messages.ts";
 import { startWriterWorker, WriterThread } from "./writer_thread.ts";

@@ -4,7 +4,7 @@
  * (rule D3), and takes the same table again afterwards.
  */
 import { Connection } from "../sqlite/connection.ts";
-import { ResultCode, SqliteError } from "../sqlite/errors.ts";
+import { SqliteError } from "../sqlite/errors.ts";
 import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
 import { setProgressHandler } from "../sqlite/progress_handler.ts";
 import { freezeForChecks, scanTable, tablesToScan } from "./database_check.ts";
@@ -85,40 +85,37 @@ function scan(request: ScanRequest): ScanReply {
     setProgressHandler(connection, SCAN_STEPS, () => pace.mayGoOn());
     let isComplete = true;
     for (const table of tablesToScan(connection)) {
-      const damage = scanInTurns(connection, { table, pace });
-      if (damage === "not read") isComplete = false;
-      else if (damage !== undefined) return { kind: "scanned", damage, isComplete: false };
-      if (pace.isStopped) return { kind: "scanned", damage: undefined, isComplete: false };
+      const scanned = scanInTurns(connection, { table, pace });
+      if (scanned?.damage !== undefined || pace.isStopped) {
+        return { kind: "scanned", damage: scanned?.damage, isComplete: false };
+      }
+      if (scanned === undefined) isComplete = false;
     }
     return { kind: "scanned", damage: undefined, isComplete };
   } catch (error) {
     if (!(error instanceof SqliteError)) throw error;
-    const damage = isDiskAtFault(error) ? error.message : undefined;
+    const damage = error.isUnreadable ? error.message : undefined;
     return { kind: "scanned", damage, isComplete: false };
   }
 }
 
-/** @returns what is damaged, or "not read" when it had to give way each time. */
+/** @returns what is damaged, if anything; undefined when it had to give way each time. */
 function scanInTurns(
   connection: Connection,
   { table, pace }: { readonly table: string; readonly pace: Pace },
-): string | undefined {
+): { readonly damage: string | undefined } | undefined {
   for (let attempt = 1; attempt <= SCAN_ATTEMPTS_MAX && !pace.isStopped; attempt++) {
     pace.gate.pass(READ_GATE_MS_MAX);
     pace.isHurried = attempt === SCAN_ATTEMPTS_MAX;
     try {
-      return scanTable(connection, table);
+      return { damage: scanTable(connection, table) };
     } catch (error) {
       if (!(error instanceof SqliteError) || error.class !== "interrupted") throw error;
     } finally {
       pace.mayGoOn();
     }
   }
-  return "not read";
-}
-
-function isDiskAtFault(error: SqliteError): boolean {
-  return error.isDamage || (error.extendedCode & 0xff) === ResultCode.IOERR;
+  return undefined;
 }
 
 self.onmessage = (event: MessageEvent<ScanRequest>) => {

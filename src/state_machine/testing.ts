@@ -2,6 +2,7 @@
  * For tests of this room: commands as entries, and a writer on a fresh state file. Product code does
  * not import this file.
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { logIndex, term } from "../base/ids.ts";
 import { CommandEncoder } from "../command/command_encoder.ts";
@@ -225,6 +226,23 @@ export function testLiveState(
   };
 }
 
+/** Makes the first state of a data directory, as a first start does. @returns what its log names. */
+export function makeInitialState(dataDirectory: string): ReturnType<typeof createInitialState> {
+  return createInitialState({
+    dataDirectory,
+    sqliteLibrary: undefined,
+    identity: { clusterId: CLUSTER_ID },
+    index: logIndex(1),
+    term: term(1),
+    genesis: {
+      configuration: CONFIGURATION,
+      members: NO_MEMBERS,
+      foreignKeys: false,
+      softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
+    },
+  });
+}
+
 const IS_OWN = true;
 
 /** The state of a data directory beneath `folder`, which is made unless it is there. */
@@ -232,26 +250,13 @@ export async function openNode(
   folder: string,
   mode: "ram" | "disk",
   generation = 1,
-  isNew = generation === 1,
 ): Promise<StateMachine> {
   const dataDirectory = join(folder, "data");
   const ramDirectory = join(folder, "ram");
-  if (isNew) {
+  if (!existsSync(dataDirectory)) {
     Deno.mkdirSync(dataDirectory, { recursive: true });
     Deno.mkdirSync(ramDirectory, { mode: 0o700 });
-    await createInitialState({
-      dataDirectory,
-      sqliteLibrary: undefined,
-      identity: { clusterId: CLUSTER_ID },
-      index: logIndex(1),
-      term: term(1),
-      genesis: {
-        configuration: CONFIGURATION,
-        members: NO_MEMBERS,
-        foreignKeys: false,
-        softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
-      },
-    });
+    await makeInitialState(dataDirectory);
   }
   return await openStateMachine({
     dataDirectory,
