@@ -132,8 +132,8 @@ function converges(world: World, clients: Clients, advance: Advance): boolean {
 
 /**
  * Whether states never diverged, or one is held by a majority of all voters, so that the others can be told from
- * it. Who cannot go on without a copy does not count: it comes to no index at which states are compared, and
- * while nobody knows which is right, none is copied (rule V1).
+ * it. Who is in quarantine or cannot go on without a copy does not count, whatever it has in its file: it comes to
+ * no index at which states are compared, and while nobody knows which is right, none is copied (rule V1).
  */
 function isTold(world: World): boolean {
   if (!world.hasDiverged) return true;
@@ -141,8 +141,10 @@ function isTold(world: World): boolean {
   const firstIndex = firstIndexOfLeader(world);
   const taints = new Map<number, number>();
   for (const id of voters) {
-    const state = world.machines.get(id)?.process?.stateMachine?.state;
-    if (isGone(world, id) || state === undefined || state.index + 1 < firstIndex) continue;
+    const machine = world.machines.get(id);
+    const state = machine?.process?.stateMachine?.state;
+    if (isGone(world, id) || machine?.isQuarantined === true) continue;
+    if (state === undefined || state.index + 1 < firstIndex) continue;
     taints.set(state.taint, (taints.get(state.taint) ?? 0) + 1);
   }
   return [...taints.values()].some((count) => count * 2 > voters.length);
