@@ -6,6 +6,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import { eventually, execute, get, type Member, TestCluster, values } from "./cluster.ts";
 import {
   damagePages,
+  endOf,
   everywhere,
   handOverTo,
   meddle,
@@ -94,7 +95,7 @@ Deno.test("a follower whose file is damaged ends, and the next process takes its
     (answer) => match(answer, /malformed/),
     (error) => ok(error instanceof TypeError, String(error)),
   );
-  strictEqual((await ended(victim)).code, 74);
+  strictEqual((await endOf(victim)).code, 74);
   match(victim.node.log(), /database disk image is malformed/);
   const stop = writeOn(leader);
   await cluster.restart(victim);
@@ -123,19 +124,9 @@ Deno.test("a file in memory that is damaged is built anew from its copy and the 
   for (const meet of [query, copy]) {
     await damagePages(victim, "t");
     await meet().catch((error: unknown) => ok(error instanceof TypeError, String(error)));
-    strictEqual((await ended(victim)).code, 74);
+    strictEqual((await endOf(victim)).code, 74);
     await cluster.restart(victim);
     strictEqual(await query(), "[[5000]]");
     strictEqual((await replicaFacts(victim)).state, "ok");
   }
 });
-
-/** How the process ended, which it did by itself. */
-async function ended({ node }: Member): Promise<Deno.CommandStatus> {
-  await eventually(async () => {
-    const answer = await fetch(`${node.url}/readyz`).catch(() => undefined);
-    await answer?.body?.cancel();
-    return answer === undefined;
-  }, "the process to end");
-  return await node.stop("SIGKILL");
-}

@@ -169,6 +169,17 @@ export async function untilRenewed(
   }
 }
 
+/** How a member's process ended, which it does by itself. @throws {Error} when it does not in time. */
+export async function endOf({ node }: Member): Promise<Deno.CommandStatus> {
+  const startedMs = performance.now();
+  for (;;) {
+    const status = node.ended();
+    if (status !== undefined) return status;
+    if (performance.now() - startedMs > HEALED_MS_MAX) throw new Error(`not ended: ${node.log()}`);
+    await sleep(LOOK_MS);
+  }
+}
+
 /** Writes that go on through a member until the function is called that comes back. @returns how many it acknowledged. */
 export function writeOn(member: Member): () => Promise<number> {
   let isOver = false;

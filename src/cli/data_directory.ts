@@ -24,10 +24,11 @@ import { type DirectoryLock, type File, type FileSystem, joinPath } from "../os/
 import { encodeConfiguration, votersOnly } from "../raft/configuration.ts";
 import { createInitialState } from "../state_machine/initial_state.ts";
 import { SOFT_LIMIT_STEPS_DEFAULT } from "../state_machine/replicated_limits.ts";
-import { openStateMachine } from "../state_machine/open_state.ts";
+import { type DamagedCopy, openStateMachine } from "../state_machine/open_state.ts";
 import type { StateMachine } from "../state_machine/state_machine.ts";
 import { startWriterWorker } from "../state_machine/writer_thread.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { membersByLog } from "./members_in_log.ts";
 
 /** How to open a data directory. */
 export interface OpenDataOptions {
@@ -108,10 +109,12 @@ async function openLocked(
   for (const finding of log.findings) {
     options.logger.warn("Log recovered after a crash", { finding: JSON.stringify(finding) });
   }
-  const health = await HealthFile.open({ fileSystem, directory: joinPath(path, "state") });
+  const healthPlace = { fileSystem, directory: joinPath(path, "state") };
+  const health = await HealthFile.open(healthPlace);
   const onFatal = (error: unknown): void => crashAfterMark(error, { ...options, health });
-  const stateMachine = await openState({ ...options, writer, onFatal }, log);
-  return { log, stateMachine, health };
+  const stateMachine = await openState({ ...options, writer, onFatal }, { log, health });
+  // What was found of the state on the way is in it.
+  return { log, stateMachine, health: await HealthFile.open(healthPlace) };
 }
 
 /**
@@ -272,14 +275,45 @@ function crashAfterMark(
 ): void {
   const isDamaged = error instanceof FatalError && error.isStateDamaged;
   if (!isDamaged || mode !== "disk") return onFatal(error);
-  const saved = health.save({ ...health.mark, quarantine: { index: 0, verdictIndex: 0 } });
-  runInBackground(saved.finally(() => onFatal(error)), onFatal);
+  runInBackground(quarantine(health).finally(() => onFatal(error)), onFatal);
+}
+
+/** Durable when it resolves: what is here now is not served, and the leader's state takes its place (rule V2). */
+async function quarantine(health: HealthFile): Promise<void> {
+  await health.save({ ...health.mark, quarantine: { index: 0, verdictIndex: 0 } });
+}
+
+/**
+ * What memory had is gone, and the only copy here has changed: others have its content, if there are any. Alone
+ * the node must not go on as if nothing were wrong.
+ */
+async function onDamagedCopy(
+  { path, damage, identity, appliedIndex }: DamagedCopy,
+  { log, health, logger }: Pick<OpenedData, "log" | "health"> & { readonly logger: Logger },
+): Promise<void> {
+  const { members } = await membersByLog(log, { identity, appliedIndex });
+  if (members.length < 2) {
+    throw new FatalError(
+      65,
+      `Cannot start: ${path} is damaged: ${damage}. It is the only copy of what the log no longer holds: put ` +
+        "back a backup of the whole directory, or delete the file named checksum beside it to go on with it as it is",
+    );
+  }
+  logger.warn(
+    "The copy of the state is damaged: it is served to nobody, and renewed by the leader",
+    {
+      path,
+      damage,
+    },
+  );
+  await quarantine(health);
 }
 
 async function openState(
   options: OpenDataOptions & { readonly writer: Worker },
-  log: SegmentedLog,
+  { log, health }: Pick<OpenedData, "log" | "health">,
 ): Promise<StateMachine> {
+  const logger = options.logger.forComponent("state");
   const stateMachine = await openStateMachine({
     dataDirectory: options.path,
     mode: options.mode,
@@ -288,10 +322,11 @@ async function openState(
     foreignKeys: options.foreignKeys,
     sqliteLibrary: options.sqliteLibrary,
     clock: options.clock,
-    logger: options.logger.forComponent("state"),
+    logger,
     identity: log.identity,
     generation: log.marker.generation,
     verifyHistory: (state) => isOwnHistory(state, log),
+    onDamagedCopy: (copy) => onDamagedCopy(copy, { log, health, logger }),
     writer: options.writer,
     onFatal: options.onFatal,
   });

@@ -10,6 +10,7 @@ import { Connection } from "../sqlite/connection.ts";
 import { SqliteError } from "../sqlite/errors.ts";
 import type { Library } from "../sqlite/library.ts";
 import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
+import { writeCopyChecksum } from "./copy_checksum.ts";
 import { checkDatabase } from "./database_check.ts";
 import {
   type GenerationPlace,
@@ -31,7 +32,11 @@ export type CopyTarget =
   /** A file to be sent, or a live file that need not survive a power cut. It must not exist. */
   | { readonly to: "file"; readonly path: string; readonly isDurable: boolean }
   /** Nowhere: `from` is a generation's file that came from elsewhere, to be checked and synced. */
-  | ({ readonly to: "nowhere" } & GenerationPlace);
+  | ({
+    readonly to: "nowhere";
+    /** Whether it is to be a durable copy of a state in memory, rather than a live file. */
+    readonly isCopy: boolean;
+  } & GenerationPlace);
 
 /** What came of it. */
 export type CopyReply =
@@ -80,6 +85,7 @@ function run(library: Library, request: CopyRequest): State {
       const state = copyState(library, { from, to, isDurable: true });
       // The log's entries will go on the strength of this copy.
       checkDatabase(library, { path: to, origin: "state" });
+      writeCopyChecksum(request);
       syncGeneration(request);
       return state;
     }
@@ -88,6 +94,7 @@ function run(library: Library, request: CopyRequest): State {
     case "nowhere": {
       checkDatabase(library, { path: from, origin: "state" });
       const state = stateOf(library, from);
+      if (request.isCopy) writeCopyChecksum(request);
       syncGeneration(request);
       return state;
     }

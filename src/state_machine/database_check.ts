@@ -140,7 +140,6 @@ function checkContent(connection: Connection, origin: DatabaseOrigin): void {
   }
 }
 
-/** What SQLite says of the whole file; `ok` when it is whole. */
 /** For a connection that only checks: an index on sin(x) holds what our sin() says. */
 export function freezeForChecks(connection: Connection): void {
   connection.exec("PRAGMA temp_store=MEMORY; PRAGMA query_only=ON");
@@ -169,6 +168,7 @@ export function scanTable(connection: Connection, table: string): string | undef
   }
 }
 
+/** What SQLite says of the whole file; `ok` when it is whole. */
 function findDamage(connection: Connection): string {
   try {
     const rows = connection.query(`PRAGMA integrity_check(${FINDINGS_MAX})`);

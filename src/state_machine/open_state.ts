@@ -27,6 +27,7 @@ import {
   ramFolder,
   sweepRamFolders,
 } from "./ram_folders.ts";
+import { findCopyDamage, removeCopyChecksum } from "./copy_checksum.ts";
 import { copyOnThread } from "./copy_thread.ts";
 import { freeBytesOf } from "./room_keeper.ts";
 import { copyState } from "./state_file.ts";
@@ -44,7 +45,7 @@ import {
   writeLiveIdentity,
 } from "./state_folders.ts";
 import { type LiveState, StateMachine } from "./state_machine.ts";
-import { readState } from "./state_record.ts";
+import { readState, type StateIdentity } from "./state_record.ts";
 
 /** tmpfs on every Linux. */
 const RAM_DIRECTORY = "/dev/shm";
@@ -69,8 +70,22 @@ export interface OpenOptions {
   readonly generation: number;
   /** Whether the log has the history of a state that was found. @throws {FatalError} when the node must not start. */
   readonly verifyHistory: (state: AppliedState) => Promise<boolean>;
+  /**
+   * The durable copy that a state in memory is to be built of is not what it was. When this comes back, it is used all
+   * the same. @throws {FatalError} when it must not be.
+   */
+  readonly onDamagedCopy: (copy: DamagedCopy) => Promise<void>;
   /** Called when a thread has failed: the process must end. */
   readonly onFatal: (error: unknown) => void;
+}
+
+/** A durable copy that has changed since it was made. */
+export interface DamagedCopy {
+  readonly path: string;
+  readonly damage: string;
+  /** What it says. */
+  readonly identity: StateIdentity;
+  readonly appliedIndex: number;
 }
 
 /** Opens the state and starts its threads. @throws {FatalError} when it cannot be used. */
@@ -85,6 +100,7 @@ export async function openStateMachine(options: OpenOptions): Promise<StateMachi
   const copy = generationPath({ dataDirectory, generation });
   const copyBytes = requireFile(copy);
   await sweep(options);
+  if (options.mode === "disk") removeCopyChecksum({ dataDirectory, generation });
   const found = options.mode === "disk"
     ? { path: copy, isRam: false, hold: undefined, durableIndex: 0 }
     : await openRam(options, { library, location, copy, copyBytes });
@@ -139,7 +155,8 @@ async function openRam(
 ): Promise<Pick<LiveState, "path" | "isRam" | "hold" | "durableIndex" | "renew">> {
   const { logger, dataDirectory } = options;
   const owner = ownerText({ ...options.identity, dataDirectory: options.dataDirectory });
-  const durableIndex = peek(parts.library, parts.copy).record.appliedIndex;
+  const { record, identity } = peek(parts.library, parts.copy);
+  const durableIndex = record.appliedIndex;
   const folder = await chooseFolder(options, parts);
   const path = livePath(folder.path);
   const isRam = folder.hold !== undefined;
@@ -161,6 +178,11 @@ async function openRam(
       return place;
     }
     logger.warn("State in memory is not usable: it is built anew", { path });
+  }
+  const damage = findCopyDamage({ dataDirectory, generation: options.generation }, () => true);
+  if (damage !== undefined) {
+    const { copy: path } = parts;
+    await options.onDamagedCopy({ path, damage, identity, appliedIndex: durableIndex });
   }
   if (place.isRam) await prepareRamFolder(folder.path, owner);
   else makeLiveFolder(folder.path);

@@ -3,6 +3,7 @@
  * the log's history, otherwise a copy of the generation that the log names.
  */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { FatalError } from "../base/errors.ts";
 import { DenoClock } from "../os/deno_clock.ts";
@@ -29,6 +30,8 @@ class Place implements Disposable {
   readonly dataDirectory: string;
   readonly ramDirectory: string;
   readonly lines: string[] = [];
+  /** Of copies, as `onDamagedCopy` hears of them. */
+  readonly damages: string[] = [];
 
   constructor() {
     this.dataDirectory = join(this.#folder.path, "data");
@@ -46,6 +49,7 @@ class Place implements Disposable {
 
   open(options: Opening = {}): Promise<StateMachine> {
     this.lines.length = 0;
+    this.damages.length = 0;
     return openStateMachine({
       dataDirectory: this.dataDirectory,
       mode: options.mode ?? "ram",
@@ -67,6 +71,10 @@ class Place implements Disposable {
       },
       generation: options.generation ?? 1,
       verifyHistory: () => Promise.resolve(options.isOwnHistory ?? true),
+      onDamagedCopy: ({ path, damage }) => {
+        this.damages.push(`${path}: ${damage}`);
+        return Promise.resolve();
+      },
       onFatal: (error) => this.lines.push(String(error)),
     });
   }
@@ -263,4 +271,64 @@ Deno.test("createInitialState() replaces what an unfinished birth has left", asy
   Deno.writeTextFileSync(join(folder, "db.sqlite"), "half");
   await place.create();
   strictEqual(await place.use({}), 1);
+});
+
+/** Changes a row of a file in a way that leaves it a row, as a disk might. */
+async function changeRow(path: string, from: string, to: string): Promise<void> {
+  const bytes = await Deno.readFile(path);
+  const at = new TextDecoder("latin1").decode(bytes).indexOf(from);
+  ok(at > 0 && from.length === to.length, "the row is in the file");
+  using file = await Deno.open(path, { write: true });
+  file.seekSync(at, Deno.SeekMode.Start);
+  file.writeSync(new TextEncoder().encode(to));
+}
+
+/** Makes a copy that holds the row "right". @returns its path. */
+async function copied(place: Place): Promise<string> {
+  await place.create();
+  await place.use({}, async (machine) => {
+    await machine.apply([entry(2, ["CREATE TABLE t(a)", "INSERT INTO t VALUES('right')"])]);
+    strictEqual((await machine.snapshot()).generation, 2);
+  });
+  return join(place.dataDirectory, "state", "2", "db.sqlite");
+}
+
+Deno.test("RAM mode tells of a copy that has changed when it needs it, and not while memory has the state (D2)", async () => {
+  using place = new Place();
+  const path = await copied(place);
+  await place.use({ generation: 2 });
+  await changeRow(path, "right", "wrong");
+  await place.use({ generation: 2 });
+  deepStrictEqual(place.damages, []);
+  for (const folder of place.liveFolders) Deno.removeSync(folder, { recursive: true });
+  await place.use({ generation: 2 });
+  strictEqual(place.damages.length, 1);
+  match(
+    place.damages[0] ?? "",
+    /\/state\/2\/db\.sqlite: its content has changed: crc32c [0-9a-f]{8} \d+, recorded was crc32c /,
+  );
+});
+
+Deno.test("RAM mode tells of a checksum that is none; without one a copy is taken as it is", async () => {
+  using place = new Place();
+  const path = await copied(place);
+  const checksum = path.replace("db.sqlite", "checksum");
+  await Deno.writeTextFile(checksum, "");
+  for (const folder of place.liveFolders) Deno.removeSync(folder, { recursive: true });
+  await place.use({ generation: 2 });
+  deepStrictEqual(place.damages, [`${path}: ${checksum} is no checksum`]);
+  await Deno.remove(checksum);
+  for (const folder of place.liveFolders) Deno.removeSync(folder, { recursive: true });
+  await place.use({ generation: 2 });
+  deepStrictEqual(place.damages, []);
+});
+
+Deno.test("a copy that becomes a live file on disk loses its checksum before anything is written to it", async () => {
+  using place = new Place();
+  const path = await copied(place);
+  await place.use({ generation: 2, mode: "disk" }, applySome(1));
+  ok(!existsSync(path.replace("db.sqlite", "checksum")));
+  for (const folder of place.liveFolders) Deno.removeSync(folder, { recursive: true });
+  strictEqual(await place.use({ generation: 2 }), 3);
+  deepStrictEqual(place.damages, []);
 });

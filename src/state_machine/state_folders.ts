@@ -3,6 +3,7 @@
  * database file (rule S1).
  *
  *   DATA_DIR/state/GENERATION/db.sqlite   disk mode: the live file; RAM mode: its newest durable copy
+ *   DATA_DIR/state/GENERATION/checksum    RAM mode: of that copy (copy_checksum.ts)
  *   RAM_DIR/dust-HASH/db.sqlite           RAM mode: the live file (ram_folders.ts)
  *   RAM_DIR/dust-HASH/identity            whose it is (rule S4: never in the replicated tables)
  *   DATA_DIR/state/stuck                  the entry that no writer came back from (rule A4b)
@@ -41,6 +42,11 @@ const GENERATION_PATTERN = /^[1-9]\d{0,15}$/;
 /** What the system says when the disk has failed (EIO); the runtime gives the error no code. */
 const DISK_FAILED = /\(os error 5\)/;
 
+/** Whether the system says that the disk has failed. */
+export function isDiskFailure(error: unknown): error is Error {
+  return error instanceof Error && DISK_FAILED.test(error.message);
+}
+
 /** The file beside a live file in memory that says whose it is, once it is complete. */
 export const IDENTITY_NAME = "identity";
 
@@ -59,7 +65,8 @@ function stateFolder(dataDirectory: string): string {
   return joinPath(dataDirectory, "state");
 }
 
-function generationFolder({ dataDirectory, generation }: GenerationPlace): string {
+/** The folder of a generation. */
+export function generationFolder({ dataDirectory, generation }: GenerationPlace): string {
   return joinPath(stateFolder(dataDirectory), String(generation));
 }
 
@@ -118,13 +125,14 @@ export function syncGeneration(place: GenerationPlace): void {
   syncFolder(place.dataDirectory);
 }
 
-function syncFolder(path: string): void {
+/** Makes the names in a folder durable. @throws {FatalError} when the disk has failed. */
+export function syncFolder(path: string): void {
   const folder = openSync(path, "r");
   try {
     fsyncSync(folder);
   } catch (error) {
     // Nobody knows now what of it is on the disk (rule A3); a full disk is the caller's to judge.
-    if (!(error instanceof Error) || !DISK_FAILED.test(error.message)) throw error;
+    if (!isDiskFailure(error)) throw error;
     throw new FatalError(74, `Cannot sync ${path}: ${error.message}`, { cause: error });
   } finally {
     closeSync(folder);

@@ -25,6 +25,7 @@ import { Connection } from "../sqlite/connection.ts";
 import { SqliteError } from "../sqlite/errors.ts";
 import type { Library } from "../sqlite/library.ts";
 import { readWalFile } from "../sqlite/wal_file.ts";
+import { findCopyDamage } from "./copy_checksum.ts";
 import { lookThroughState } from "./database_check.ts";
 import { ramFolder } from "./ram_folders.ts";
 import { problemsWithRetries } from "./retry_check.ts";
@@ -116,7 +117,12 @@ export function inspectState(
     place.onLong(`state: ${Math.round((sizeBytes + walBytes) / 1e6)} MB to look through`);
   }
   const facts = { path, sizeBytes, hasWal: walBytes > 0 };
-  if (walBytes === 0) return { ...facts, ...readThrough(library, { path, shown: path }) };
+  if (walBytes === 0) {
+    const { state, damages, notes } = readThrough(library, { path, shown: path });
+    const changed = findCopyDamage(place, () => true);
+    const more = changed === undefined ? [] : [{ file: path, offset: undefined, reason: changed }];
+    return { ...facts, state, damages: [...damages, ...more], notes };
+  }
   const wal = lookAtWal(`${path}-wal`);
   const folder = mkdtempSync(joinPath(tmpdir(), COPY_PREFIX));
   try {

@@ -317,10 +317,11 @@ export class StateMachine implements StateMachinePort {
   }
 
   async stageFile(path: string): Promise<SnapshotOutcome> {
-    const { dataDirectory, location: library } = this.#live;
+    const { dataDirectory, location: library, renew } = this.#live;
     const place = { dataDirectory, generation: ++this.#lastGeneration };
     const from = adoptFile(path, place);
-    const staged = await this.#onThread({ library, from, to: "nowhere", ...place });
+    const isCopy = renew !== undefined;
+    const staged = await this.#onThread({ library, from, to: "nowhere", isCopy, ...place });
     return { ...appliedState(staged, staged), generation: place.generation };
   }
 
@@ -389,8 +390,9 @@ export class StateMachine implements StateMachinePort {
     const { dataDirectory, renew, path: live } = this.#live;
     const generation = this.#generation;
     const isCopy = renew !== undefined;
-    const path = isCopy ? generationPath({ dataDirectory, generation }) : live;
-    const scanned = await this.#scans.scan(path);
+    const place = { dataDirectory, generation };
+    const path = isCopy ? generationPath(place) : live;
+    const scanned = await this.#scans.scan(path, isCopy ? place : undefined);
     // What is no longer in use may be gone.
     if (scanned === undefined || generation !== this.#generation) return undefined;
     return { ...scanned, path, isCopy };

@@ -29,12 +29,17 @@ function emptyWal(path: string): void {
   connection.query("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-/** Overwrites what the index holds of one row, as a disk might. */
+/** Overwrites one byte of what the index holds of a row, as a disk might. */
 async function damageIndex(path: string): Promise<void> {
+  await damage(path, `${INDEX_WORD}row 1234`);
+}
+
+/** Overwrites the first byte of `words`. */
+async function damage(path: string, words: string): Promise<void> {
   const bytes = await Deno.readFile(path);
   const text = new TextDecoder("latin1").decode(bytes);
-  const offset = text.indexOf(`${INDEX_WORD}row 1234`);
-  ok(offset > 0, "the index is in the file");
+  const offset = text.indexOf(words);
+  ok(offset > 0, `${words} is in the file`);
   using file = await Deno.open(path, { write: true });
   file.seekSync(offset, Deno.SeekMode.Start);
   file.writeSync(new TextEncoder().encode("x"));
@@ -70,6 +75,11 @@ Deno.test("scan() reads the durable copy of a state in memory; a new copy takes 
   const sound = await machine.scan();
   ok(sound !== undefined && sound.isCopy && sound.isComplete, JSON.stringify(sound));
   ok(sound.path.endsWith(`/state/${generation}/db.sqlite`));
+  // A row like any other to SQLite.
+  await damage(sound.path, "row 77");
+  match((await machine.scan())?.damage ?? "", /^its content has changed: crc32c /);
+  await Deno.remove(sound.path.replace("db.sqlite", "checksum"));
+  strictEqual((await machine.scan())?.damage, undefined);
   await damageIndex(sound.path);
   match((await machine.scan())?.damage ?? "", /by_word/);
   await machine.apply([entry(machine.applied.index + 1, ["INSERT INTO t VALUES(-1, 'new')"])]);

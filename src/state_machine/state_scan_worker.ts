@@ -1,12 +1,13 @@
 /**
  * A thread for one scan: reads all b-trees of a state file, tables and indexes, and ends. A table at a time, each
  * in a read of its own, slowly; between two steps it gives way to a writer who waits for readers to end
- * (rule D3), and takes the same table again afterwards.
+ * (rule D3), and takes the same table again afterwards. A durable copy is read byte by byte before.
  */
 import { Connection } from "../sqlite/connection.ts";
 import { SqliteError } from "../sqlite/errors.ts";
 import { type LibraryLocation, openLibrary } from "../sqlite/loader.ts";
 import { setProgressHandler } from "../sqlite/progress_handler.ts";
+import { findCopyDamage } from "./copy_checksum.ts";
 import { freezeForChecks, scanTable, tablesToScan } from "./database_check.ts";
 import { type FatalReply, fatalReply } from "./fatal_reply.ts";
 import {
@@ -19,11 +20,14 @@ import {
   SCAN_STEPS,
 } from "./limits.ts";
 import { ReadGate } from "./read_gate.ts";
+import type { GenerationPlace } from "./state_folders.ts";
 
 /** What to do. */
 export interface ScanRequest {
   readonly library: LibraryLocation;
   readonly path: string;
+  /** Of which generation it is the durable copy; undefined for a live file. */
+  readonly copy: GenerationPlace | undefined;
   /** The gate before each read (read_gate.ts). */
   readonly gate: SharedArrayBuffer;
   /** One cell: 1 ends the scan. */
@@ -60,19 +64,26 @@ class Pace {
     return Atomics.load(this.#stop, 0) !== RUNNING;
   }
 
-  /** Rests when it is time to. @returns whether the read may go on. */
-  mayGoOn(): boolean {
+  /** Rests when it is time to. @returns whether the scan goes on. */
+  rest(): boolean {
     const tookMs = performance.now() - this.#sinceMs;
     if (!this.isHurried && tookMs >= SCAN_SLICE_MS) {
       Atomics.wait(this.#stop, 0, RUNNING, tookMs * SCAN_REST_FACTOR);
       this.#sinceMs = performance.now();
     }
-    return !this.isStopped && !this.gate.isClosed;
+    return !this.isStopped;
+  }
+
+  /** As `rest`. @returns whether the read goes on, too. */
+  mayGoOn(): boolean {
+    return this.rest() && !this.gate.isClosed;
   }
 }
 
 function scan(request: ScanRequest): ScanReply {
   const pace = new Pace(request);
+  const changed = changeOf(request, pace);
+  if (changed !== undefined) return { kind: "scanned", damage: changed, isComplete: false };
   try {
     using connection = Connection.open(openLibrary(request.library), {
       path: request.path,
@@ -96,6 +107,18 @@ function scan(request: ScanRequest): ScanReply {
     if (!(error instanceof SqliteError)) throw error;
     const damage = error.isUnreadable ? error.message : undefined;
     return { kind: "scanned", damage, isComplete: false };
+  }
+}
+
+/** What of a copy is not as it was made. One that is gone is in no use. Before SQLite has it open (rule S1). */
+function changeOf({ copy }: ScanRequest, pace: Pace): string | undefined {
+  if (copy === undefined) return undefined;
+  try {
+    return findCopyDamage(copy, () => pace.rest());
+  } catch (error) {
+    // What the system refuses otherwise it refuses SQLite too.
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
   }
 }
 

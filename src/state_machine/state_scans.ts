@@ -5,6 +5,7 @@ import { FatalError } from "../base/errors.ts";
 import type { FileReserve } from "../os/deno_file_reserve.ts";
 import type { LibraryLocation } from "../sqlite/loader.ts";
 import { errorOfReply } from "./fatal_reply.ts";
+import type { GenerationPlace } from "./state_folders.ts";
 import type { ScanReply, ScanRequest } from "./state_scan_worker.ts";
 
 /** What came of a scan. */
@@ -35,11 +36,14 @@ export class StateScans {
     this.#options = options;
   }
 
-  /** Reads all of a file. @returns undefined once this is closed. @throws {FatalError} when the thread has ended. */
-  async scan(path: string): Promise<ScannedFile | undefined> {
+  /**
+   * Reads all of a file; `copy`: that of which generation it is, when it is a durable copy.
+   * @returns undefined once this is closed. @throws {FatalError} when the thread has ended.
+   */
+  async scan(path: string, copy: GenerationPlace | undefined): Promise<ScannedFile | undefined> {
     await this.#running;
     if (Atomics.load(this.#stop, 0) === STOPPED) return undefined;
-    const reply = this.#options.files.lend(() => this.#onThread(path), (replied) => replied);
+    const reply = this.#options.files.lend(() => this.#onThread(path, copy), (replied) => replied);
     this.#running = reply.catch(() => {});
     const result = await reply;
     if (result.kind === "fatal") throw errorOfReply(result);
@@ -60,7 +64,7 @@ export class StateScans {
     this.#worker?.terminate();
   }
 
-  #onThread(path: string): Promise<ScanReply> {
+  #onThread(path: string, copy: GenerationPlace | undefined): Promise<ScanReply> {
     const { promise, resolve, reject } = Promise.withResolvers<ScanReply>();
     const worker = new Worker(new URL("./state_scan_worker.ts", import.meta.url), {
       type: "module",
@@ -73,7 +77,7 @@ export class StateScans {
       reject(new FatalError(74, `The scanning thread has ended: ${event.message}`));
     };
     const { location: library, gate } = this.#options;
-    const request: ScanRequest = { library, path, gate, stop: this.#stop.buffer };
+    const request: ScanRequest = { library, path, copy, gate, stop: this.#stop.buffer };
     worker.postMessage(request);
     return promise;
   }

@@ -276,6 +276,7 @@ export async function openNode(
     identity: { clusterId: CLUSTER_ID, incarnation: CLUSTER_ID },
     generation,
     verifyHistory: () => Promise.resolve(IS_OWN),
+    onDamagedCopy: ({ damage }) => Promise.reject(new Error(damage)),
     onFatal: (error) => {
       throw error;
     },
