@@ -19,6 +19,8 @@ export interface Member {
   readonly flags: readonly string[];
   /** Of its process, besides what this process has in its own. */
   environment: Readonly<Record<string, string>>;
+  /** The main.ts that it runs; this project's where there is none. */
+  program: string | undefined;
   node: TestNode;
 }
 
@@ -31,6 +33,8 @@ export interface ClusterOptions {
   readonly ramFolder?: string;
   /** How long a node may take until it is ready. */
   readonly readyMsMax?: number;
+  /** The main.ts that new members run; this project's otherwise. */
+  readonly program?: string;
 }
 
 /** A cluster; disposing of it ends its processes and removes its folders. */
@@ -74,16 +78,17 @@ export class TestCluster implements AsyncDisposable {
     await Deno.mkdir(ramDirectory, { mode: 0o700 });
     const all = [...(this.#options.flags ?? []), ...flags, ...join, "--ram-dir", ramDirectory];
     const dataDirectory = `${this.#folder}/${name}`;
-    const { readyMsMax = READY_MS_MAX } = this.#options;
-    const start = { nodeId: name, dataDirectory, flags: all, environment, readyMsMax };
-    const member = { name, dataDirectory, flags: all, environment, node: await startNode(start) };
+    const { readyMsMax = READY_MS_MAX, program } = this.#options;
+    const start = { nodeId: name, dataDirectory, flags: all, environment, readyMsMax, program };
+    const node = await startNode(start);
+    const member = { name, dataDirectory, flags: all, environment, program, node };
     this.members.push(member);
     return member;
   }
 
   /** Starts a member again that was ended, where it was. */
   async restart(member: Member, flags: readonly string[] = []): Promise<void> {
-    const { name: nodeId, dataDirectory, environment, node: at } = member;
+    const { name: nodeId, dataDirectory, environment, program, node: at } = member;
     const { readyMsMax = READY_MS_MAX } = this.#options;
     const all = [...member.flags, ...flags];
     member.node = await startNode({
@@ -93,6 +98,7 @@ export class TestCluster implements AsyncDisposable {
       flags: all,
       environment,
       readyMsMax,
+      program,
     });
   }
 

@@ -33,7 +33,7 @@ async function startAt(
   const all = [...flags, "--ram-dir", `${folder}/ram-${name}`];
   const dataDirectory = `${folder}/${name}`;
   const node = await startNode({ nodeId: name, dataDirectory, at, flags: all });
-  return { name, dataDirectory, flags: all, environment: {}, node };
+  return { name, dataDirectory, flags: all, environment: {}, program: undefined, node };
 }
 
 async function clusterOf(member: Member): Promise<string[]> {

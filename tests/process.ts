@@ -44,6 +44,8 @@ export async function startNode(options: {
   readonly environment?: Readonly<Record<string, string>>;
   /** Its name; "1" otherwise. */
   readonly nodeId?: string;
+  /** The main.ts that it runs; this project's otherwise. */
+  readonly program?: string | undefined;
   /** Where an earlier node listened; free ports otherwise. */
   readonly at?: Pick<TestNode, "httpAddress" | "raftAddress">;
 } = {}): Promise<TestNode> {
@@ -57,7 +59,7 @@ export async function startNode(options: {
   const process = new Deno.Command("sh", {
     args: [
       ...["-c", `${limit}; exec "$0" "$@"`, Deno.execPath()],
-      ...["run", "-A", "--no-prompt", mainPath(), "serve"],
+      ...["run", "-A", "--no-prompt", options.program ?? mainPath(), "serve"],
       ...["-http-addr", httpAddress, "-raft-addr", raftAddress, "-node-id", nodeId],
       ...(ramDirectory === undefined ? [] : ["--ram-dir", ramDirectory]),
       ...(options.flags ?? []),

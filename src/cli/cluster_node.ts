@@ -93,6 +93,7 @@ export class ClusterNode {
       self: wishOf(port, config),
       clock,
       isAlive: (member) => port.isConnected(member),
+      levelOf: (member) => port.peers().find(({ nodeId: id }) => id === member)?.featureLevel,
       reapAfterMs: config.cluster.reapAfterMs,
       announce: async (leader) => {
         const timeoutMs = ANNOUNCE_TIMEOUT_MS;

@@ -2,6 +2,7 @@
  * The database as the HTTP room wants it: requests go to the node's `Database`, questions about the
  * node to its `NodeReport`, and facts of the process are added here.
  */
+import { FEATURE_LEVEL } from "../command/feature_level.ts";
 import { DUST_VERSION } from "../config/version.ts";
 import type { Answer, ExecuteRequest, QueryRequest, ReadLevel } from "../command/request.ts";
 import type { DatabasePort, FactTree, NodeFacts, Readiness } from "../http/database_port.ts";
@@ -86,6 +87,7 @@ export class DatabaseService implements DatabasePort {
   async status(): Promise<{ readonly [section: string]: FactTree }> {
     const store = await this.#report.store() as { readonly [key: string]: FactTree };
     const { raftAddress, apiUrl } = this.#identity;
+    const { opened } = this.database;
     const api = apiUrl.replace(/^https?:\/\//, "");
     return {
       build: {
@@ -93,11 +95,13 @@ export class DatabaseService implements DatabasePort {
         commit: "",
         compiler_command: "deno",
         compiler_toolchain: Deno.version.deno,
+        feature_level: FEATURE_LEVEL,
         version: DUST_VERSION,
       },
       cluster: {
         addr: raftAddress,
         api_addr: api,
+        ...(opened === undefined ? {} : { feature_level: opened.node.featureLevel }),
         https: String(apiUrl.startsWith("https:")),
         ...(this.#peers === undefined ? {} : { peers: this.#peers() }),
         ...(this.#replicas === undefined ? {} : { replicas: this.#replicas.facts() }),

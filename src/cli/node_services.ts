@@ -259,7 +259,7 @@ export class NodeServices implements PeerServices {
     if (isSameIdentity(caller.incarnation, incarnation)) {
       membership.assertNotRemoved(caller.nodeId, incarnation);
     }
-    const id = await membership.join(wish);
+    const id = await membership.join(wish, request.featureLevel);
     return { kind: "join", clusterId, nodeId: id, genesis };
   }
 

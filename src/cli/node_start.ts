@@ -6,6 +6,7 @@
 import { runInBackground } from "../base/background.ts";
 import { FatalError } from "../base/errors.ts";
 import { type NodeId, nodeId } from "../base/ids.ts";
+import { FEATURE_LEVEL } from "../command/feature_level.ts";
 import type { Config } from "../config/config.ts";
 import { DUST_VERSION } from "../config/version.ts";
 import type { NodeIdentity } from "../node/node_report.ts";
@@ -43,9 +44,6 @@ import {
 
 /** Entries kept behind a snapshot, as a share of `--raft-snap` (rqlite's 1.25). */
 const TRAILING_SHARE = 1.25;
-
-/** The format of entries and messages that this build writes (rule F1): 2 has the comparison of replicas. */
-const FEATURE_LEVEL = 2;
 
 const BOOT_NONCE_BYTES = 8;
 

@@ -20,9 +20,6 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { ReportDigestRequest } from "../transport/peer_calls.ts";
 import type { PeerPort } from "./peer_port.ts";
 
-/** From this level on builds know the entries by which replicas compare their states (rule F1). */
-const COMPARE_FEATURE_LEVEL = 2;
-
 const TIMES = { intervalMs: COMPARE_INTERVAL_MS, waitMs: COMPARE_WAIT_MS };
 const REPORT_TIMEOUT = { timeoutMs: REPLICA_CALL_MS_MAX };
 
@@ -72,7 +69,6 @@ export class Replicas {
       health,
       clock,
       times: TIMES,
-      mayCompare: () => this.#mayCompare(),
       report: (leader, digest) => this.#call(leader, { kind: "report_digest", ...digest }),
       onAlarm: (alarm) => this.#tellAlarm(alarm),
       onDiverged: (found) => this.quarantine.begin(found),
@@ -137,15 +133,6 @@ export class Replicas {
 
   get #markIndex(): number {
     return this.#options.health.mark.quarantine?.index ?? 0;
-  }
-
-  /** Unknown to whom there never was a connection: it may be of an older build. */
-  #mayCompare(): boolean {
-    const { node, port } = this.#options;
-    const levels = new Map(port.peers().map((peer) => [peer.nodeId, peer.featureLevel ?? 0]));
-    return node.loop.members.members.every(({ nodeId: id }) =>
-      id === node.id || (levels.get(id as NodeId) ?? 0) >= COMPARE_FEATURE_LEVEL
-    );
   }
 
   async #call(

@@ -105,6 +105,12 @@ export interface SetTimeCommand {
   readonly nowMs: number;
 }
 
+/** Every member runs a build of this feature level, or a higher one: what comes with it may be written (rule F1). */
+export interface RaiseLevelCommand {
+  readonly kind: "raise_level";
+  readonly level: number;
+}
+
 /** All that can be in a log entry today. */
 export type Command =
   | ExecuteCommand
@@ -113,4 +119,5 @@ export type Command =
   | OpenSessionCommand
   | CompareCommand
   | DigestVerdictCommand
-  | SetTimeCommand;
+  | SetTimeCommand
+  | RaiseLevelCommand;

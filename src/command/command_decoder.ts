@@ -43,6 +43,8 @@ export function decodeCommand(payload: Uint8Array): Command {
       return decodeDigestVerdict(payload, reader);
     case KIND.setTime:
       return { kind: "set_time", nowMs: reader.nowMs };
+    case KIND.raiseLevel:
+      return { kind: "raise_level", level: reader.featureLevel };
     default:
       return decodeExecute(payload, reader);
   }

@@ -13,6 +13,7 @@ import type {
   DigestVerdictCommand,
   ExecuteCommand,
   OpenSessionCommand,
+  RaiseLevelCommand,
   Statement,
   VerdictCommand,
 } from "./command.ts";
@@ -80,6 +81,9 @@ export class CommandEncoder {
       case "set_time":
         this.#header({ kind: KIND.setTime, flags: 0 });
         setUint64(this.#view, this.#from + OFFSET.nowMs, command.nowMs);
+        break;
+      case "raise_level":
+        this.#raiseLevel(command);
         break;
       default:
         unreachable(command);
@@ -189,6 +193,11 @@ export class CommandEncoder {
     this.#view.setBigUint64(this.#at, command.bootNonce, LITTLE_ENDIAN);
     this.#at += 8;
     this.#uint64(command.seenIndex);
+  }
+
+  #raiseLevel(command: RaiseLevelCommand): void {
+    this.#header({ kind: KIND.raiseLevel, flags: 0 });
+    this.#uint32(command.level);
   }
 
   #digestVerdict(command: DigestVerdictCommand): void {
@@ -328,6 +337,7 @@ function sizeOfAscii(command: Command): number {
   if (command.kind === "barrier") return HEADER_BYTES;
   if (command.kind === "verdict") return HEADER_BYTES + 13 + command.reason.length;
   if (command.kind === "open_session") return HEADER_BYTES + 24;
+  if (command.kind === "raise_level") return HEADER_BYTES + 4;
   if (command.kind === "compare" || command.kind === "set_time") return HEADER_BYTES;
   if (command.kind === "digest_verdict") {
     return command.digests.reduce(

@@ -91,6 +91,10 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
     { kind: fc.constant("set_time" as const), nowMs: fc.nat({ max: NOW_MS_END - 1 }) },
     { noNullPrototype: true },
   ),
+  fc.record(
+    { kind: fc.constant("raise_level" as const), level: fc.nat({ max: 0xffffffff }) },
+    { noNullPrototype: true },
+  ),
   fc.record({
     kind: fc.constant("digest_verdict" as const),
     index: fc.maxSafeNat(),

@@ -18,6 +18,7 @@
  *   compare   nothing
  *   digest_verdict   u64 index | u32 count | per member: u64 node id | u32 length, digest
  *   set_time   nothing; its `now` is what counts
+ *   raise_level   u32 feature level
  *
  * A flag that this build does not know means a command of a newer one, and is refused. Bits set aside
  * by rule F2: expected digest; in a statement's flags, its own time and seed.
@@ -44,6 +45,7 @@ export const KIND = {
   compare: 5,
   digestVerdict: 6,
   setTime: 7,
+  raiseLevel: 8,
 } as const;
 
 /**

@@ -75,6 +75,8 @@ export class CommandReader {
   lowestOutstanding = 0;
   /** Opening of a session: what its node had seen applied. */
   seenIndex = 0;
+  /** Raise of the feature level. */
+  featureLevel = 0;
   /** Verdict: the entry it is about, and one of `VERDICT`. Its reason is the bytes `[from, to)`. */
   verdictIndex = 0;
   verdict = 0;
@@ -154,6 +156,10 @@ export class CommandReader {
       case KIND.setTime:
         this.#expectPlainHead();
         this.#readTime(from);
+        return this.#expectEnd();
+      case KIND.raiseLevel:
+        this.#expectPlainHead();
+        this.featureLevel = this.#view.getUint32(this.#take(4), LITTLE_ENDIAN);
         return this.#expectEnd();
       default:
         throw undecodable(`kind ${this.kind} is not known`);

@@ -4,11 +4,13 @@
  *
  * A member is its number and its incarnation (rule M1). Whoever comes under a known name with another
  * incarnation is somebody else: refused while the old one is alive (fault M4), in its place otherwise, in
- * one joint change (rule D5). Not here: how a node asks for it (cli/joining.ts).
+ * one joint change (rule D5). The cluster's feature level follows what all of them announce (rule F1).
+ * Not here: how a node asks for it (cli/joining.ts).
  */
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
 import { type NodeId, nodeId } from "../base/ids.ts";
+import { FEATURE_LEVEL } from "../command/feature_level.ts";
 import {
   encodeMemberTable,
   isSameIdentity,
@@ -42,6 +44,8 @@ export interface MembershipOptions {
   readonly clock: Clock;
   /** Whether this node has a connection with a member's process. */
   readonly isAlive: (member: NodeId) => boolean;
+  /** The feature level that a member's process announced when it was last connected (rule F1). */
+  readonly levelOf: (member: NodeId) => number | undefined;
   /** After how long without a connection members are removed; 0 for never. Milliseconds. */
   readonly reapAfterMs: { readonly voters: number; readonly readOnly: number };
   /** This follower's row is not what it is configured to be: tell the leader. */
@@ -59,6 +63,8 @@ export class Membership implements NodeObserver {
   #waiting = 0;
   #nextLookMs = 0;
   #isLooking = false;
+  /** What was proposed, whether or not it is known to be in the log. */
+  #levelAsked = 0;
   #wasMember: boolean;
 
   constructor(options: MembershipOptions) {
@@ -97,12 +103,15 @@ export class Membership implements NodeObserver {
 
   /**
    * Takes somebody in as a learner, or changes the row of a member. @returns its number.
-   * @throws {OperatingError} `not_leader`; `conflict` when the name or address belongs to somebody alive.
+   * @throws {OperatingError} `not_leader`; `conflict` when the name or address belongs to somebody alive, or
+   * its build does not know the cluster's feature level.
    */
-  join(wish: JoinWish): Promise<NodeId> {
+  join(wish: JoinWish, featureLevel: number): Promise<NodeId> {
     return this.#inTurn(async () => {
       const known = this.#find((row) => isSameIdentity(row.incarnation, wish.incarnation));
-      return known === undefined ? await this.#admit(wish) : await this.#update(known, wish);
+      if (known !== undefined) return await this.#update(known, wish);
+      this.#assertLevel(featureLevel);
+      return await this.#admit(wish);
     });
   }
 
@@ -169,11 +178,12 @@ export class Membership implements NodeObserver {
       if (!node.isReady) return;
       const { own, leader } = this;
       if (own !== undefined && !isAsWished(own, this.#options.self)) {
-        if (node.isLeader) await this.join(this.#options.self);
+        if (node.isLeader) await this.join(this.#options.self, FEATURE_LEVEL);
         else if (leader !== undefined) await announce(leader);
       }
       if (node.isLeader) await this.#promote();
       if (node.isLeader) await this.#reap(nowMs);
+      if (node.isLeader) await this.#inTurn(() => this.#raiseLevel());
     } catch (error) {
       // Leadership was lost, or another change is under way: looked at again.
       if (!(error instanceof OperatingError)) throw error;
@@ -205,6 +215,31 @@ export class Membership implements NodeObserver {
       const goneMs = nowMs - (this.#seenMs.get(id) ?? nowMs);
       if (limitMs > 0 && goneMs >= limitMs) await this.remove(row.name);
     }
+  }
+
+  /**
+   * In turn with those who join: what all members know does not change meanwhile. One of another build that is added
+   * by a change which this leader has not applied yet stops at the entry, and harms nothing.
+   */
+  async #raiseLevel(): Promise<void> {
+    const { node, levelOf } = this.#options;
+    const levels = this.table.members.map((row) =>
+      row.nodeId === node.id ? FEATURE_LEVEL : levelOf(nodeId(row.nodeId)) ?? 0
+    );
+    const common = Math.min(...levels);
+    if (levels.length === 0 || common <= node.featureLevel) return;
+    this.#levelAsked = common;
+    await node.raiseLevel(common);
+  }
+
+  #assertLevel(level: number): void {
+    const needed = Math.max(this.#options.node.featureLevel, this.#levelAsked);
+    if (level >= needed) return;
+    throw new OperatingError(
+      "conflict",
+      `Cannot join: the cluster has feature level ${needed}, and this build knows ${level}; ` +
+        "start the version of Dust that its other members run, or a newer one",
+    );
   }
 
   async #admit(wish: JoinWish): Promise<NodeId> {

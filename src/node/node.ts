@@ -6,6 +6,7 @@ import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
 import type { LogIndex, NodeId } from "../base/ids.ts";
 import { encodeCommand } from "../command/command_encoder.ts";
+import { FEATURE_LEVEL_FIRST } from "../command/feature_level.ts";
 import type { QueryRequest, ResultFormat } from "../command/request.ts";
 import type { Clock } from "../os/clock.ts";
 import type { Entropy } from "../os/entropy.ts";
@@ -317,6 +318,12 @@ export class Node {
     await this.write(encodeCommand({ kind: "set_time", nowMs: 0 }), 0);
   }
 
+  /** What comes with a feature level may be written from then on (rule F1). @throws as `write`. */
+  async raiseLevel(level: number): Promise<void> {
+    this.assertWritable();
+    await this.write(encodeCommand({ kind: "raise_level", level }), 0);
+  }
+
   /** One entry without SQL, shared by all strong reads that wait for its turn (rule A5). */
   async barrier(): Promise<LogIndex> {
     const barrier = this.#barrier ?? this.#proposeBarrier();
@@ -353,6 +360,11 @@ export class Node {
   }
 
   /** The last entry whose effects are here. */
+  /** The cluster's feature level, as of what is applied (rule F1). */
+  get featureLevel(): number {
+    return this.#options.stateMachine.applied.featureLevel ?? FEATURE_LEVEL_FIRST;
+  }
+
   get appliedIndex(): LogIndex {
     return this.#loop.applyQueue.appliedIndex;
   }

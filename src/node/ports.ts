@@ -121,6 +121,8 @@ export interface AppliedState {
   readonly configuration: Uint8Array;
   /** The member table at `index` (command/member_table.ts), likewise; absent where none is kept. */
   readonly members?: Uint8Array | undefined;
+  /** The cluster's feature level at `index` (rule F1); absent where none is kept. */
+  readonly featureLevel?: number | undefined;
   /** The time that the state has reached (rule T1), milliseconds since 1970; absent where none is kept. */
   readonly timeMs?: number | undefined;
 }

@@ -42,8 +42,6 @@ export interface ReplicaWatchOptions {
   readonly health: ReplicaHealth;
   readonly clock: Clock;
   readonly times: ComparisonTimes;
-  /** Whether all members know the entries that this takes (rule F1). */
-  readonly mayCompare: () => boolean;
   /** Tells the leader. @throws {OperatingError} when it does not get there. */
   readonly report: (leader: NodeId, digest: StateDigest) => Promise<void>;
   readonly onAlarm: (alarm: ReplicaAlarm) => void;
@@ -133,9 +131,8 @@ export class ReplicaWatch implements NodeObserver {
   }
 
   #isWorthwhile(): boolean {
-    const { node, stateMachine, mayCompare } = this.#options;
-    const hasOthers = allMembers(node.loop.configuration).length > 1;
-    return hasOthers && stateMachine.comparison !== undefined && mayCompare();
+    const { node, stateMachine } = this.#options;
+    return allMembers(node.loop.configuration).length > 1 && stateMachine.comparison !== undefined;
   }
 
   /** A state that is known to be wrong, or was not there when the entry came, has nothing to say. */

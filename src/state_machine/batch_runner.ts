@@ -10,6 +10,7 @@ import { assert, unreachable } from "../base/assert.ts";
 import { type EntryChain, nextEntryChain } from "../base/entry_chain.ts";
 import { FatalError, OperatingError } from "../base/errors.ts";
 import { ELAPSED_MS_MAX, KIND } from "../command/command_format.ts";
+import { assertLevelIsKnown } from "../command/feature_level.ts";
 import { CommandReader } from "../command/command_reader.ts";
 import { FORMAT, type ResultFormat } from "../command/request.ts";
 import type { EntryResult } from "../node/ports.ts";
@@ -322,6 +323,10 @@ export class BatchRunner {
     record.logClockMs += Math.min(reader.elapsedMs, ELAPSED_MS_MAX);
     if (reader.kind === KIND.openSession) return this.#retries.openSession(reader, index);
     if (reader.kind === KIND.setTime) record.lastTimeMs = Math.min(reader.nowMs, UNIX_MS_MAX);
+    if (reader.kind === KIND.raiseLevel) {
+      assertLevelIsKnown(reader.featureLevel, `Cannot apply entry ${index}`);
+      record.featureLevel = Math.max(record.featureLevel, reader.featureLevel);
+    }
     if (reader.kind !== KIND.execute) return undefined;
     this.#reset(reader);
     digest.open(record.resultChain, index);

@@ -9,6 +9,7 @@ import { runInBackground } from "../base/background.ts";
 import { entryChainText } from "../base/entry_chain.ts";
 import { FatalError } from "../base/errors.ts";
 import { logIndex, term } from "../base/ids.ts";
+import { assertLevelIsKnown } from "../command/feature_level.ts";
 import { encodeMemberTable } from "../command/member_table.ts";
 import type { AppliedState } from "../node/ports.ts";
 import type { Clock } from "../os/clock.ts";
@@ -110,6 +111,7 @@ export async function openStateMachine(options: OpenOptions): Promise<StateMachi
   if (!isEqual(identity.clusterId, options.identity.clusterId)) {
     throw new FatalError(65, `Cannot start: ${found.path} belongs to another cluster`);
   }
+  assertLevelIsKnown(record.featureLevel, `Cannot start on ${found.path}`);
   const { foreignKeys } = record;
   if (foreignKeys !== options.foreignKeys) {
     options.logger.warn("Foreign keys are as the database has them; change it with the pragma", {

@@ -23,6 +23,7 @@ function makeState(): Connection {
     lastWriteIndex: 9,
     foreignKeys: false,
     softLimitSteps: 1000,
+    featureLevel: 1,
     logClockMs: 0,
   };
   const identity = { clusterId: new Uint8Array(16), configuration: new Uint8Array(2) };

@@ -5,6 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { type EntryChain, nextEntryChain, startEntryChain } from "../base/entry_chain.ts";
+import { FEATURE_LEVEL_FIRST } from "../command/feature_level.ts";
 import { Backup } from "../sqlite/backup.ts";
 import { Connection } from "../sqlite/connection.ts";
 import type { Library } from "../sqlite/library.ts";
@@ -47,6 +48,7 @@ export function createStateFile(
     foreignKeys: options.foreignKeys,
     softLimitSteps: options.softLimitSteps ?? SOFT_LIMIT_STEPS_DEFAULT,
     logClockMs: 0,
+    featureLevel: FEATURE_LEVEL_FIRST,
   };
   createState(connection, { record, identity });
   return record;

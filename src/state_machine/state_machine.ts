@@ -135,9 +135,9 @@ export class StateMachine implements StateMachinePort {
     this.#generation = options.live.generation;
     this.#lastGeneration = options.live.generation;
     this.#durableIndex = logIndex(options.live.durableIndex);
-    const { configuration, members } = parts.state;
+    const { configuration, members, featureLevel } = parts.state;
     assert(configuration !== undefined && members !== undefined, "StateMachine: no configuration");
-    this.#applied = appliedState(parts.state, { configuration, members });
+    this.#applied = appliedState(parts.state, { configuration, members, featureLevel });
     this.#stuckIndex = parts.stuckIndex;
     this.#forgetStuck();
   }
@@ -357,10 +357,7 @@ export class StateMachine implements StateMachinePort {
     this.#comparisons = comparisons;
     this.#scans = scans;
     this.#generation = generation;
-    this.#applied = appliedState(state, {
-      configuration: state.configuration ?? this.#applied.configuration,
-      members: state.members ?? this.#applied.members,
-    });
+    this.#applied = movedOn(this.#applied, state);
     this.#durableIndex = this.#applied.index;
   }
 
@@ -476,11 +473,7 @@ export class StateMachine implements StateMachinePort {
 
   #advance(state: WriterState): void {
     if (state.index === this.#applied.index) return;
-    const { configuration, members } = this.#applied;
-    this.#applied = appliedState(state, {
-      configuration: state.configuration ?? configuration,
-      members: state.members ?? members,
-    });
+    this.#applied = movedOn(this.#applied, state);
   }
 
   /** Not before a start goes on behind the entry: where it is met again it must park, or its verdict is not looked for. */
@@ -533,9 +526,18 @@ async function startThreads(
   return { writer, pool, comparisons, scans, state, stuckIndex };
 }
 
+/** What a writer says now, with what it has said before and does not repeat. */
+function movedOn(before: AppliedState, state: WriterState): AppliedState {
+  return appliedState(state, {
+    configuration: state.configuration ?? before.configuration,
+    members: state.members ?? before.members,
+    featureLevel: state.featureLevel ?? before.featureLevel,
+  });
+}
+
 function appliedState(
   state: Pick<WriterState, "index" | "term" | "entryChain" | "timeMs">,
-  cluster: Pick<AppliedState, "configuration" | "members">,
+  cluster: Pick<AppliedState, "configuration" | "members" | "featureLevel">,
 ): AppliedState {
   return {
     index: logIndex(state.index),
@@ -543,6 +545,7 @@ function appliedState(
     entryChain: state.entryChain,
     configuration: cluster.configuration,
     members: cluster.members,
+    featureLevel: cluster.featureLevel,
     timeMs: state.timeMs,
   };
 }

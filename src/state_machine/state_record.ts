@@ -16,12 +16,13 @@ import { createMembers, MEMBER_TABLE, MemberWriter, readMembers } from "./member
 import { RETRY_TABLES } from "./retry_ledger.ts";
 import type { OwnStatement, SqlSession } from "./sql_session.ts";
 
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 const NOTHING = new Uint8Array(0);
 
 /** The columns and the fields are in one order. */
 const COLUMNS = `applied_index, applied_term, entry_chain, result_chain, last_time_ms,
-  last_insert_id, rows_affected, last_write_index, foreign_keys, soft_limit_steps, log_clock_ms`;
+  last_insert_id, rows_affected, last_write_index, foreign_keys, soft_limit_steps, log_clock_ms,
+  feature_level`;
 
 const CREATE = `CREATE TABLE sqlite_dust_state(
   id INTEGER PRIMARY KEY CHECK(id=1), format INTEGER NOT NULL, cluster_id BLOB NOT NULL,
@@ -29,7 +30,7 @@ const CREATE = `CREATE TABLE sqlite_dust_state(
   applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL, entry_chain TEXT NOT NULL,
   result_chain TEXT NOT NULL, last_time_ms INTEGER NOT NULL, last_insert_id INTEGER NOT NULL,
   rows_affected INTEGER NOT NULL, last_write_index INTEGER NOT NULL, foreign_keys INTEGER NOT NULL,
-  soft_limit_steps INTEGER NOT NULL, log_clock_ms INTEGER NOT NULL)`;
+  soft_limit_steps INTEGER NOT NULL, log_clock_ms INTEGER NOT NULL, feature_level INTEGER NOT NULL)`;
 
 /** What changes from batch to batch. */
 export interface StateRecord {
@@ -50,6 +51,8 @@ export interface StateRecord {
   softLimitSteps: number;
   /** The log's own clock in milliseconds: what elapsed between entries, bounded for each (rule T1). */
   logClockMs: number;
+  /** Of the cluster (rule F1). */
+  featureLevel: number;
 }
 
 /** What changes rarely, or never. */
@@ -84,7 +87,7 @@ export function createState(
   connection.query(
     `INSERT INTO sqlite_dust_state(id, format, cluster_id, genesis, configuration, next_node_id,
         ${COLUMNS})
-      VALUES(1, ${FORMAT_VERSION}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      VALUES(1, ${FORMAT_VERSION}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     clusterId,
     genesis,
     configuration,
@@ -129,6 +132,7 @@ export function readState(
     keys,
     steps,
     clock,
+    level,
   ] = values;
   return {
     identity: { clusterId, genesis, configuration, members },
@@ -144,6 +148,7 @@ export function readState(
       foreignKeys: keys === 1,
       softLimitSteps: Number(steps),
       logClockMs: Number(clock),
+      featureLevel: Number(level),
     },
   };
 }
@@ -190,5 +195,6 @@ function columnValues(record: StateRecord): (number | bigint | string)[] {
     record.foreignKeys ? 1 : 0,
     record.softLimitSteps,
     record.logClockMs,
+    record.featureLevel,
   ];
 }

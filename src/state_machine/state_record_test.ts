@@ -32,7 +32,7 @@ Deno.test("readState() refuses a state of another format", () => {
     using connection = Connection.open(testLibrary(), { path, mode: "readwrite" });
     connection.exec("UPDATE sqlite_dust_state SET format=1");
   }
-  throws(() => stateOf(path), { name: "FatalError", message: /format 1, and this build reads 2/ });
+  throws(() => stateOf(path), { name: "FatalError", message: /format 1, and this build reads 3/ });
 });
 
 Deno.test("members change with their entry, in its transaction, and whoever goes takes its session", () => {

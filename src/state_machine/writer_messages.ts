@@ -46,6 +46,8 @@ export interface WriterState {
   readonly configuration: Uint8Array | undefined;
   /** The member table, likewise. */
   readonly members: Uint8Array | undefined;
+  /** The cluster's feature level (rule F1), likewise. */
+  readonly featureLevel: number | undefined;
   /** Of the last entry, milliseconds since 1970 (rule T1). */
   readonly timeMs: number;
 }
@@ -132,6 +134,8 @@ export function unpackAnswers(packed: PackedAnswers): (EntryResult | undefined)[
   return answers;
 }
 
+const NOTHING_RARE = { configuration: undefined, members: undefined, featureLevel: undefined };
+
 /** The first line; the answers are behind it. */
 type PlainHead = readonly [
   index: number,
@@ -144,8 +148,9 @@ type PlainHead = readonly [
 /** The answer to a batch as text, for the mailbox; undefined when it says anything that is rare. */
 export function writePlainReply(reply: AppliedReply): string | undefined {
   const { state, answers, parked, isDiskFull, hasRoom } = reply;
-  const { index, term, entryChain, timeMs, configuration, members } = state;
-  const isPlain = configuration === undefined && members === undefined && hasRoom &&
+  const { index, term, entryChain, timeMs, configuration, members, featureLevel } = state;
+  const isPlain = configuration === undefined && members === undefined &&
+    featureLevel === undefined && hasRoom &&
     answers.others.length === 0 && parked === undefined && !isDiskFull;
   if (!isPlain) return undefined;
   const { text, lengths } = answers;
@@ -163,7 +168,7 @@ export function readPlainReply(id: number, plain: string): AppliedReply {
   return {
     kind: "applied",
     id,
-    state: { index, term, entryChain, timeMs, configuration: undefined, members: undefined },
+    state: { index, term, entryChain, timeMs, ...NOTHING_RARE },
     answers: { text, lengths: Int32Array.from(lengths), others: NO_OTHERS },
     parked: undefined,
     isDiskFull: false,

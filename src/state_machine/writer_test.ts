@@ -9,10 +9,12 @@ import {
   notStrictEqual,
   ok,
   strictEqual,
+  throws,
 } from "node:assert/strict";
 import { entryChainText, nextEntryChain, startEntryChain } from "../base/entry_chain.ts";
 import { encodeCommand } from "../command/command_encoder.ts";
 import { NOW_MS_END } from "../command/command_format.ts";
+import { FEATURE_LEVEL, FEATURE_LEVEL_FIRST } from "../command/feature_level.ts";
 import { removeAuthorizer } from "../sqlite/authorizer.ts";
 import { Connection } from "../sqlite/connection.ts";
 import { readDataVersion } from "../sqlite/settings.ts";
@@ -105,6 +107,31 @@ Deno.test("An entry that sets the time takes it back, and survives a restart; ot
   strictEqual(writer.writer.record.lastTimeMs, EPOCH_MS + 2000);
   setTime(writer, NOW_MS_END - 1);
   strictEqual(writer.writer.record.lastTimeMs, 253402300799999);
+});
+
+Deno.test("An entry raises the cluster's feature level, and never takes it back; one unknown here ends the node (F1)", () => {
+  using folder = new TemporaryFolder();
+  const path = folder.file("db.sqlite");
+  const raise = (writer: TestWriter, level: number): void => {
+    const payload = encodeCommand({ kind: "raise_level", level });
+    writer.apply([{ ...entry(writer.nextIndex, []), payload }]);
+  };
+  {
+    using writer = new TestWriter(path);
+    strictEqual(writer.writer.record.featureLevel, FEATURE_LEVEL_FIRST);
+    raise(writer, FEATURE_LEVEL);
+    raise(writer, 0);
+    strictEqual(writer.writer.record.featureLevel, FEATURE_LEVEL);
+    throws(() => raise(writer, FEATURE_LEVEL + 1), {
+      name: "FatalError",
+      exitStatus: 65,
+      message: new RegExp(
+        `level ${FEATURE_LEVEL + 1}, and this build knows ${FEATURE_LEVEL}; start `,
+      ),
+    });
+  }
+  using writer = TestWriter.reopen(path);
+  strictEqual(writer.writer.record.featureLevel, FEATURE_LEVEL);
 });
 
 Deno.test("Local time is refused a zone of its own, and generated columns a clock (S4)", () => {

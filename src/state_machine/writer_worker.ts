@@ -65,6 +65,7 @@ let isTidying = false;
 let smallBatches = 0;
 let configurationSent: Uint8Array | undefined;
 let membersSent: Uint8Array | undefined;
+let featureLevelSent: number | undefined;
 let isBroken = false;
 
 function reply(message: WriterReply, transfer: Transferable[] = []): void {
@@ -209,19 +210,22 @@ function tidy(): void {
 }
 
 function state(writer: Writer): WriterState {
-  const { appliedIndex, appliedTerm, entryChain, lastTimeMs } = writer.record;
+  const { appliedIndex, appliedTerm, entryChain, lastTimeMs, featureLevel } = writer.record;
   const configuration = writer.configuration;
   const isNew = configuration !== configurationSent;
   configurationSent = configuration;
   const { members } = writer;
   const areMembersNew = members !== membersSent;
   membersSent = members;
+  const isLevelNew = featureLevel !== featureLevelSent;
+  featureLevelSent = featureLevel;
   return {
     index: appliedIndex,
     term: appliedTerm,
     entryChain: entryChainText(entryChain),
     configuration: isNew ? configuration : undefined,
     members: areMembersNew ? members : undefined,
+    featureLevel: isLevelNew ? featureLevel : undefined,
     timeMs: lastTimeMs,
   };
 }

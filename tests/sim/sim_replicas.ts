@@ -61,7 +61,6 @@ export class SimReplicas {
       health,
       clock,
       times: TIMES,
-      mayCompare: () => true,
       report: (leader, digest) =>
         this.#call(leader, (there) => {
           if (!there.#parts.node.isLeader) throw new OperatingError("not_leader", "not leader");

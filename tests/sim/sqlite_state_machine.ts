@@ -271,6 +271,7 @@ export function firstCopy(state: ModelState, folder: string): Uint8Array {
         lastWriteIndex: 0,
         foreignKeys: true,
         softLimitSteps: SOFT_LIMIT_STEPS_DEFAULT,
+        featureLevel: 1,
       },
     });
   }
