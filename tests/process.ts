@@ -27,11 +27,8 @@ export interface TestNode extends AsyncDisposable {
   ended(): Deno.CommandStatus | undefined;
 }
 
-/**
- * Starts a node and waits until /readyz answers 200.
- * @throws {Error} with the node's own words when it ends before, or takes too long.
- */
-export async function startNode(options: {
+/** How to start a node. */
+export interface StartOptions {
   /** Further flags, before the data directory; with `--ram-dir` that folder is the caller's to remove. */
   readonly flags?: readonly string[];
   /** A folder of an earlier node, which is then not removed; a new one otherwise. */
@@ -48,7 +45,13 @@ export async function startNode(options: {
   readonly program?: string | undefined;
   /** Where an earlier node listened; free ports otherwise. */
   readonly at?: Pick<TestNode, "httpAddress" | "raftAddress">;
-} = {}): Promise<TestNode> {
+}
+
+/**
+ * Starts a node and waits until /readyz answers 200.
+ * @throws {Error} with the node's own words when it ends before, or takes too long.
+ */
+export async function startNode(options: StartOptions = {}): Promise<TestNode> {
   const dataDirectory = options.dataDirectory ?? await Deno.makeTempDir({ prefix: "dust-test-" });
   const httpAddress = options.at?.httpAddress ?? `127.0.0.1:${freePort()}`;
   const raftAddress = options.at?.raftAddress ?? `127.0.0.1:${freePort()}`;
