@@ -69,6 +69,7 @@ export class Replicas {
       health,
       clock,
       times: TIMES,
+      isAlive: (member) => options.port.isConnected(member),
       report: (leader, digest) => this.#call(leader, { kind: "report_digest", ...digest }),
       onAlarm: (alarm) => this.#tellAlarm(alarm),
       onDiverged: (found) => this.quarantine.begin(found),

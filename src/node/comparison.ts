@@ -69,13 +69,15 @@ export class Comparison {
   }
 
   /**
-   * Ends the comparison once all members have reported, or were waited for; once those of `expected` have, when
-   * what they say `isUrgent`. The others' states were wrong: those may have been renewed since, or be wrong again.
+   * Ends the comparison once all members that are `awaited` have reported, or were waited for long enough; once those
+   * of `expected` have, when what they say `isUrgent`. The others' states were wrong: those may have been renewed
+   * since, or be wrong again.
    */
   maybeEnd(
     nowMs: number,
-    { members, expected, isUrgent }: {
+    { members, awaited, expected, isUrgent }: {
       readonly members: readonly NodeId[];
+      readonly awaited: readonly NodeId[];
       readonly expected: readonly NodeId[];
       readonly isUrgent: (reports: ComparisonReports["reports"]) => boolean;
     },
@@ -85,7 +87,7 @@ export class Comparison {
     for (const id of this.#newest.keys()) if (!members.includes(id)) this.#newest.delete(id);
     const reports = new Map([...this.#newest].filter(([, { index }]) => index === running.index));
     const haveAll = (ids: readonly NodeId[]): boolean => ids.every((id) => reports.has(id));
-    const isComplete = haveAll(members) || (haveAll(expected) && isUrgent(reports));
+    const isComplete = haveAll(awaited) || (haveAll(expected) && isUrgent(reports));
     if (!isComplete && nowMs < this.#deadlineMs(running)) return undefined;
     this.#running = undefined;
     return { index: running.index, reports };

@@ -11,9 +11,15 @@ function digest(index: number, content = "a"): StateDigest {
   return { index: logIndex(index), resultChain: "r", content };
 }
 
-function end(comparison: Comparison, nowMs: number, expected = THREE): string | undefined {
+function end(
+  comparison: Comparison,
+  nowMs: number,
+  expected = THREE,
+  awaited = THREE,
+): string | undefined {
   const ended: ComparisonReports | undefined = comparison.maybeEnd(nowMs, {
     members: THREE,
+    awaited,
     expected,
     isUrgent: (reports) => {
       const contents = [...reports.values()].map(({ content }) => content);
@@ -54,6 +60,18 @@ Deno.test("Comparison waits for members so long behind its own digest, and not f
   next.ownEnded(logIndex(10), 500);
   strictEqual(end(next, 799), undefined);
   strictEqual(end(next, 800), "10: 1a");
+});
+
+Deno.test("Comparison does not wait for members that are gone, and takes what they have reported (V1)", () => {
+  const alive = [1, 2].map(nodeId);
+  for (const [reporting, result] of [[[1, 2], "10: 1a 2a"], [[1, 3, 2], "10: 1a 2a 3a"]] as const) {
+    const comparison = started();
+    for (const id of reporting) {
+      strictEqual(end(comparison, 1, alive, alive), undefined);
+      comparison.hear(nodeId(id), digest(10));
+    }
+    strictEqual(end(comparison, 1, alive, alive), result);
+  }
 });
 
 Deno.test("Comparison takes no report of another entry, of nobody's, or an older one (V1)", () => {

@@ -96,6 +96,7 @@ class Follower {
       health,
       clock,
       times: { intervalMs: 1_000, waitMs: 300 },
+      isAlive: () => true,
       report: (_, { index }) => Promise.resolve(void this.reported.push(index)),
       onAlarm: (alarm: ReplicaAlarm) => this.said.push(`alarm ${alarm.kind}`),
       onDiverged: (found) => this.quarantine.begin(found),

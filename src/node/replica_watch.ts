@@ -42,6 +42,8 @@ export interface ReplicaWatchOptions {
   readonly health: ReplicaHealth;
   readonly clock: Clock;
   readonly times: ComparisonTimes;
+  /** Whether a member's process is there: one that is gone is not waited for. */
+  readonly isAlive: (member: NodeId) => boolean;
   /** Tells the leader. @throws {OperatingError} when it does not get there. */
   readonly report: (leader: NodeId, digest: StateDigest) => Promise<void>;
   readonly onAlarm: (alarm: ReplicaAlarm) => void;
@@ -107,17 +109,18 @@ export class ReplicaWatch implements NodeObserver {
   }
 
   onTick(nowMs: number): void {
-    const { node, health, times } = this.#options;
+    const { node, health, times, isAlive } = this.#options;
     if (nowMs - this.#verdictMs > BAR_INTERVALS * times.intervalMs) health.liftBar();
     if (!node.isLeader || !node.isReady) return;
     const { configuration } = node.loop;
     const members = allMembers(configuration);
-    const expected = members.filter((id) => !health.diverged.has(id));
+    const awaited = members.filter((id) => id === node.id || isAlive(id));
+    const expected = awaited.filter((id) => !health.diverged.has(id));
     const isUrgent = (reports: ComparisonReports["reports"]): boolean => {
       const judgement = judgeDigests(contentsOf(reports), configuration);
       return judgement.kind === "decided" && judgement.diverged.length > 0;
     };
-    const ended = this.#comparison.maybeEnd(nowMs, { members, expected, isUrgent });
+    const ended = this.#comparison.maybeEnd(nowMs, { members, awaited, expected, isUrgent });
     if (ended !== undefined) this.#judge(ended);
     if (this.#comparison.isDue(nowMs) && this.#isWorthwhile()) {
       this.#comparison.proposed(nowMs);

@@ -104,7 +104,7 @@ export async function untilStateRight(
       await onFound();
     }
     if (status !== undefined) {
-      ends.push(`${status.code} ${lastWords(victim)}`);
+      ends.push(`${status.signal ?? status.code} ${lastWords(victim)}`);
       await startAgain(cluster, victim, status.code);
     }
     // A file in memory that is built anew needs nobody else.

@@ -25,6 +25,7 @@ import { purge } from "./purge.ts";
 const RAM_FOLDERS = "/dev/shm";
 const READY_MS_MAX = 300_000;
 const LOG_CHARACTERS = 4_000;
+const STATUS_MS_MAX = 5_000;
 const USAGE = "Usage: see the first lines of tests/figures/main.ts\n";
 
 /** What is measured on a cluster that runs, by the words behind it. */
@@ -89,10 +90,25 @@ async function measured(
     return await run(cluster, words);
   } catch (error) {
     for (const { name: member, node } of cluster.members) {
-      const text = `${member}, process ${node.pid}, said:\n${node.log().slice(-LOG_CHARACTERS)}\n`;
+      const facts = await stateOf(node.url);
+      const said = node.log().slice(-LOG_CHARACTERS);
+      const text = `${member}, process ${node.pid}, is ${facts}, and said:\n${said}\n`;
       Deno.stderr.writeSync(new TextEncoder().encode(text));
     }
     throw error;
+  }
+}
+
+/** What a node says of its part in the cluster, or why it does not. */
+async function stateOf(url: string): Promise<string> {
+  try {
+    const parts = ["store.raft", "cluster.replicas"].map(async (key) => {
+      const signal = AbortSignal.timeout(STATUS_MS_MAX);
+      return await (await fetch(`${url}/status?key=${key}`, { signal })).text();
+    });
+    return (await Promise.all(parts)).join(" ");
+  } catch (error) {
+    return String(error);
   }
 }
 

@@ -61,6 +61,7 @@ export class SimReplicas {
       health,
       clock,
       times: TIMES,
+      isAlive: (member) => world.machines.get(member)?.process !== undefined,
       report: (leader, digest) =>
         this.#call(leader, (there) => {
           if (!there.#parts.node.isLeader) throw new OperatingError("not_leader", "not leader");
