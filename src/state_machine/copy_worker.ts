@@ -47,6 +47,7 @@ export type CopyReply =
     readonly entryChain: string;
     readonly configuration: Uint8Array;
     readonly members: Uint8Array;
+    readonly featureLevel: number;
     readonly timeMs: number;
     readonly clusterId: Uint8Array;
   }
@@ -72,6 +73,7 @@ function carryOut(request: CopyRequest): CopyReply {
     entryChain: entryChainText(record.entryChain),
     configuration: identity.configuration,
     members: encodeMemberTable(identity.members),
+    featureLevel: record.featureLevel,
     timeMs: record.lastTimeMs,
     clusterId: identity.clusterId,
   };

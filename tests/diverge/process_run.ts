@@ -280,7 +280,10 @@ class ProcessRun {
     await transfer(cluster);
     const untilMs = performance.now() + COMPARED_MS_MAX;
     while (performance.now() < untilMs) {
-      if (cluster.alarms.size > 0) return "The nodes have noticed it themselves";
+      if (cluster.alarms.size > 0) {
+        await cluster.lookAtAll();
+        return "The nodes have noticed it themselves";
+      }
       await sleep(LOOK_MS);
     }
     return "The nodes have not noticed it themselves";
