@@ -93,6 +93,8 @@ function openLane(): {
   return { lane, clock, attempts, ends, last, greet, dropped: () => dropped };
 }
 
+let appendCount = 0;
+
 function append(size: number): Message {
   const payload = new Uint8Array(size);
   const entry = { index: logIndex(1), term: term(1), kind: "normal", size, payload } as const;
@@ -100,7 +102,8 @@ function append(size: number): Message {
   return {
     kind: "append",
     ...envelope,
-    prevIndex: logIndex(0),
+    // Each begins behind the one before, as the engine sends them.
+    prevIndex: logIndex(++appendCount),
     prevTerm: term(0),
     entries: [entry],
   };

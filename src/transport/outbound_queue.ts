@@ -3,7 +3,11 @@
  * that hold as many as are there. The payloads of a large append follow it piece by piece, each a packet.
  * Invariant: `bytes` and `messages` count what `next` has not begun to hand out; a message that was begun
  * is finished before the next one.
+ *
+ * Of appends none waits that a later one begins at or before: the engine has gone back, and sends what follows
+ * anew. Otherwise a peer that is slow to take them gets everything many times, and falls behind for ever.
  */
+import type { LogIndex } from "../base/ids.ts";
 import type { Message } from "../raft/message.ts";
 import type { Message as WireMessage, Packet, SmallCall } from "./generated/dust.ts";
 import { MESSAGE_OVERHEAD_BYTES, PACKET_BYTES, QUEUE_MESSAGES_MAX } from "./limits.ts";
@@ -32,6 +36,8 @@ export class OutboundQueue {
   readonly #bytesMax: number;
   #waiting: Outgoing[] = [];
   #bytes = 0;
+  /** Of the last append that was taken and may wait still; -1 for none. They ascend. */
+  #lastPrevIndex = -1;
   #pieces: Iterator<Uint8Array> | undefined;
 
   constructor(bytesMax: number) {
@@ -50,13 +56,30 @@ export class OutboundQueue {
 
   /** Takes a message, or refuses it when there is no room; the first always finds some. */
   push(message: Outgoing): boolean {
+    if (message.kind === "append") this.#replaceFrom(message.prevIndex);
     const size = sizeOf(message);
     const isFull = this.messages >= QUEUE_MESSAGES_MAX ||
       (this.#bytes > 0 && this.#bytes + size > this.#bytesMax);
     if (isFull) return false;
     this.#waiting.push(message);
     this.#bytes += size;
+    if (message.kind === "append") this.#lastPrevIndex = message.prevIndex;
     return true;
+  }
+
+  /** Forgets appends that begin behind `prevIndex`, where the next one does. */
+  #replaceFrom(prevIndex: LogIndex): void {
+    if (prevIndex > this.#lastPrevIndex) return;
+    this.#lastPrevIndex = -1;
+    const kept: Outgoing[] = [];
+    for (const message of this.#waiting) {
+      if (message.kind !== "append") kept.push(message);
+      else if (message.prevIndex < prevIndex) {
+        kept.push(message);
+        this.#lastPrevIndex = message.prevIndex;
+      } else this.#bytes -= sizeOf(message);
+    }
+    this.#waiting = kept;
   }
 
   /** What to send next, or undefined when nothing waits. */
@@ -94,6 +117,7 @@ export class OutboundQueue {
     const count = this.messages + (this.#pieces === undefined ? 0 : 1);
     this.#waiting = [];
     this.#bytes = 0;
+    this.#lastPrevIndex = -1;
     this.#pieces = undefined;
     return count;
   }

@@ -11,15 +11,18 @@ function heartbeat(commit: number): Message {
   return { kind: "heartbeat", ...TO, commit: logIndex(commit), readRound: 0 };
 }
 
-function append(size: number): Message {
+let appendCount = 0;
+
+/** Each begins behind the one before, as the engine sends them. */
+function append(size: number, prevIndex = ++appendCount): Message {
   return {
     kind: "append",
     ...TO,
-    prevIndex: logIndex(0),
+    prevIndex: logIndex(prevIndex),
     prevTerm: term(0),
     commit: logIndex(0),
     entries: [{
-      index: logIndex(1),
+      index: logIndex(prevIndex + 1),
       term: term(1),
       kind: "normal",
       size,
@@ -80,4 +83,30 @@ Deno.test("OutboundQueue.clear() counts the message that was begun", () => {
   queue.next();
   strictEqual(queue.clear(), 1);
   strictEqual(queue.next(), undefined);
+});
+
+Deno.test("OutboundQueue forgets appends that a later one replaces, and only those", () => {
+  const queue = new OutboundQueue(BULK_QUEUE_BYTES_MAX);
+  const [first, second, again] = [append(10, 5), append(20, 7), append(30, 7)];
+  const alive = heartbeat(1);
+  for (const message of [first, second, alive, append(40, 9), again]) ok(queue.push(message));
+  strictEqual(queue.messages, 3);
+  const further = append(50, 8);
+  ok(queue.push(further));
+  const packet = queue.next()?.messages.map((each) => fromWire(each));
+  deepStrictEqual(packet, [first, alive, again, further]);
+  strictEqual(queue.bytes, 0);
+  // What was handed out is not taken back.
+  ok(queue.push(first));
+  deepStrictEqual(queue.next()?.messages.map((each) => fromWire(each)), [first]);
+});
+
+Deno.test("OutboundQueue holds a range once, however often it is sent again to a peer that is slow", () => {
+  const queue = new OutboundQueue(BULK_QUEUE_BYTES_MAX);
+  const size = 1024 * 1024;
+  for (let round = 0; round < 1000; round++) {
+    for (let prevIndex = 0; prevIndex < 4; prevIndex++) ok(queue.push(append(size, prevIndex)));
+  }
+  strictEqual(queue.messages, 4);
+  ok(queue.bytes < 5 * size);
 });
