@@ -6,24 +6,9 @@ import { deepStrictEqual, doesNotMatch, match, ok, rejects, strictEqual } from "
 import { look } from "../src/cli/check.ts";
 import { type NodeReport, reportText } from "../src/cli/inspection_report.ts";
 import { eventually, execute, get, TestCluster } from "./cluster.ts";
-import { mainPath, startNode, type TestNode } from "./process.ts";
+import { dust, startNode, type TestNode } from "./process.ts";
 
 const FLAGS = { "ram-dir": "/dev/shm", "sqlite-lib": "" };
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function dust(...args: readonly string[]): Promise<Outcome> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", "--quiet", mainPath(), ...args],
-    stdin: "null",
-  }).output();
-  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
 
 /** Every file below a folder with its bytes' hash, and every folder. */
 async function contents(folder: string): Promise<ReadonlyMap<string, string>> {

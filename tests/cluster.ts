@@ -2,13 +2,15 @@
  * Clusters of whole processes for tests: nodes on free ports of the loopback, each with a folder of its own
  * that stays while the cluster is there, so that a node can be ended and started again in it.
  */
-import { READY_MS_MAX, startNode, type TestNode } from "./process.ts";
+import { READY_MS_MAX, sleep, startNode, type TestNode } from "./process.ts";
 
 /** How long to wait for what must come by itself. */
 const SETTLE_MS_MAX = 20_000;
 
 /** How long an answer may take that needs no other node. */
 const GET_MS_MAX = 60_000;
+
+const LOOK_MS = 100;
 
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -174,6 +176,28 @@ export async function values(
 export async function get({ node }: Member, path: string): Promise<string> {
   const signal = AbortSignal.timeout(GET_MS_MAX);
   return await (await fetch(node.url + path, { signal })).text();
+}
+
+/** The folder in which a member keeps its state in memory. */
+export function ramDirectoryOf({ flags }: Pick<Member, "flags">): string {
+  return flags[flags.indexOf("--ram-dir") + 1] ?? "";
+}
+
+/** Looks until what is found `isSo`. @returns it. @throws {Error} with what was found last. */
+export async function untilFacts<Facts>(
+  look: () => Promise<Facts>,
+  isSo: (facts: Facts) => boolean,
+  waitMsMax: number,
+): Promise<Facts> {
+  const startedMs = performance.now();
+  for (;;) {
+    const facts = await look();
+    if (isSo(facts)) return facts;
+    if (performance.now() - startedMs > waitMsMax) {
+      throw new Error(`Waited in vain: ${JSON.stringify(facts)}`);
+    }
+    await sleep(LOOK_MS);
+  }
 }
 
 /** Waits until `isSo`. @throws {Error} when that takes too long. */

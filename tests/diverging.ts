@@ -4,7 +4,7 @@
  */
 import { Connection } from "../src/sqlite/connection.ts";
 import { testLibrary } from "../src/sqlite/testing.ts";
-import { execute, get, type Member, type TestCluster, values } from "./cluster.ts";
+import { execute, get, type Member, ramDirectoryOf, type TestCluster, values } from "./cluster.ts";
 import { sleep } from "./process.ts";
 
 /** Comparisons come every 20 s, and reports are waited for 15 s. */
@@ -25,9 +25,9 @@ export interface Renewal {
 }
 
 /** The database file that a member works on. */
-export async function liveFile({ dataDirectory, flags }: Member): Promise<string> {
-  const ram = flags[flags.indexOf("--ram-dir") + 1] ?? "";
-  const folder = flags.includes("--on-disk") ? `${dataDirectory}/state` : ram;
+export async function liveFile(member: Member): Promise<string> {
+  const isOnDisk = member.flags.includes("--on-disk");
+  const folder = isOnDisk ? `${member.dataDirectory}/state` : ramDirectoryOf(member);
   const files = await filesNamed(folder, "db.sqlite");
   const newest = files.sort((left, right) => left.bornMs - right.bornMs).at(-1);
   if (newest === undefined) throw new Error(`liveFile: none in ${folder}`);

@@ -107,6 +107,23 @@ export async function startNode(options: StartOptions = {}): Promise<TestNode> {
   }
 }
 
+/** How a command of `dust` has ended, and what it has said. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs another command than `serve` to its end. */
+export async function dust(...args: readonly string[]): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-prompt", "--quiet", mainPath(), ...args],
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
 /**
  * A folder in memory that goes with the data directory, so that it can be removed with it: nobody
  * else would, and the memory would stay taken until the machine restarts.

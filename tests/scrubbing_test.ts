@@ -4,15 +4,22 @@
  * are written to behind their backs.
  */
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
-import { eventually, execute, get, type Member, TestCluster, values } from "./cluster.ts";
+import {
+  eventually,
+  execute,
+  get,
+  type Member,
+  TestCluster,
+  untilFacts,
+  values,
+} from "./cluster.ts";
 import { damageLog, type ScrubFacts, scrubFacts } from "./damaged_log.ts";
 import { everywhere } from "./diverging.ts";
-import { mainPath, sleep } from "./process.ts";
+import { mainPath } from "./process.ts";
 
 /** The log is read again after 20 s, and after it was mended once more. */
 const FOUND_MS_MAX = 40_000;
 const MENDED_MS_MAX = 50_000;
-const LOOK_MS = 100;
 
 const COUNT = "SELECT count(*), sum(length(v)) FROM t";
 
@@ -27,18 +34,12 @@ async function write(member: Member, [from, to]: readonly [number, number]): Pro
   }
 }
 
-async function untilScrub(
+function untilScrub(
   member: Member,
   isSo: (facts: ScrubFacts) => boolean,
   waitMsMax: number,
 ): Promise<ScrubFacts> {
-  const startedMs = performance.now();
-  for (;;) {
-    const facts = await scrubFacts(member);
-    if (isSo(facts)) return facts;
-    ok(performance.now() - startedMs < waitMsMax, `waited in vain: ${JSON.stringify(facts)}`);
-    await sleep(LOOK_MS);
-  }
+  return untilFacts(() => scrubFacts(member), isSo, waitMsMax);
 }
 
 /** What `dust shell` shows of it. */

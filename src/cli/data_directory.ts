@@ -109,12 +109,10 @@ async function openLocked(
   for (const finding of log.findings) {
     options.logger.warn("Log recovered after a crash", { finding: JSON.stringify(finding) });
   }
-  const healthPlace = { fileSystem, directory: joinPath(path, "state") };
-  const health = await HealthFile.open(healthPlace);
+  const health = await HealthFile.open({ fileSystem, directory: joinPath(path, "state") });
   const onFatal = (error: unknown): void => crashAfterMark(error, { ...options, health });
   const stateMachine = await openState({ ...options, writer, onFatal }, { log, health });
-  // What was found of the state on the way is in it.
-  return { log, stateMachine, health: await HealthFile.open(healthPlace) };
+  return { log, stateMachine, health };
 }
 
 /**
@@ -299,13 +297,10 @@ async function onDamagedCopy(
         "back a backup of the whole directory, or delete the file named checksum beside it to go on with it as it is",
     );
   }
-  logger.warn(
-    "The copy of the state is damaged: it is served to nobody, and renewed by the leader",
-    {
-      path,
-      damage,
-    },
-  );
+  logger.warn("The copy of the state is damaged: nobody is served, and the leader's is taken", {
+    path,
+    damage,
+  });
   await quarantine(health);
 }
 

@@ -17,9 +17,11 @@ export const FEATURE_LEVEL_FIRST = 1;
 /** @throws {FatalError} (65) that begins with `what` when this build does not know a cluster's level. */
 export function assertLevelIsKnown(level: number, what: string): void {
   if (level <= FEATURE_LEVEL) return;
-  throw new FatalError(
-    65,
-    `${what}: the cluster has feature level ${level}, and this build knows ${FEATURE_LEVEL}; ` +
-      "start the version of Dust that its other members run, or a newer one",
-  );
+  throw new FatalError(65, `${what}: ${levelRefusal(level, FEATURE_LEVEL)}`);
+}
+
+/** Why a build that knows levels up to `known` is none for a cluster of `level`, and what to do. */
+export function levelRefusal(level: number, known: number): string {
+  return `the cluster has feature level ${level}, and this build knows ${known}; ` +
+    "start the version of Dust that its other members run, or a newer one";
 }

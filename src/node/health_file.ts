@@ -13,7 +13,7 @@ const NEW_NAME = "replica.new";
 export class HealthFile implements HealthStore {
   readonly #fileSystem: FileSystem;
   readonly #directory: string;
-  readonly mark: HealthMark;
+  #mark: HealthMark;
 
   /** Use `HealthFile.open`. */
   constructor(
@@ -22,7 +22,11 @@ export class HealthFile implements HealthStore {
   ) {
     this.#fileSystem = options.fileSystem;
     this.#directory = options.directory;
-    this.mark = mark;
+    this.#mark = mark;
+  }
+
+  get mark(): HealthMark {
+    return this.#mark;
   }
 
   /** Reads what there is. @throws {FatalError} when the file system refuses. */
@@ -53,6 +57,7 @@ export class HealthFile implements HealthStore {
     }
     await fileSystem.rename(path, joinPath(this.#directory, NAME));
     await fileSystem.syncDirectory(this.#directory);
+    this.#mark = mark;
   }
 }
 

@@ -10,7 +10,7 @@
 import { runInBackground } from "../base/background.ts";
 import { OperatingError } from "../base/errors.ts";
 import { type NodeId, nodeId } from "../base/ids.ts";
-import { FEATURE_LEVEL } from "../command/feature_level.ts";
+import { FEATURE_LEVEL, levelRefusal } from "../command/feature_level.ts";
 import {
   encodeMemberTable,
   isSameIdentity,
@@ -183,7 +183,9 @@ export class Membership implements NodeObserver {
       }
       if (node.isLeader) await this.#promote();
       if (node.isLeader) await this.#reap(nowMs);
-      if (node.isLeader) await this.#inTurn(() => this.#raiseLevel());
+      if (node.isLeader && node.featureLevel < FEATURE_LEVEL) {
+        await this.#inTurn(() => this.#raiseLevel());
+      }
     } catch (error) {
       // Leadership was lost, or another change is under way: looked at again.
       if (!(error instanceof OperatingError)) throw error;
@@ -235,11 +237,7 @@ export class Membership implements NodeObserver {
   #assertLevel(level: number): void {
     const needed = Math.max(this.#options.node.featureLevel, this.#levelAsked);
     if (level >= needed) return;
-    throw new OperatingError(
-      "conflict",
-      `Cannot join: the cluster has feature level ${needed}, and this build knows ${level}; ` +
-        "start the version of Dust that its other members run, or a newer one",
-    );
+    throw new OperatingError("conflict", `Cannot join: ${levelRefusal(needed, level)}`);
   }
 
   async #admit(wish: JoinWish): Promise<NodeId> {

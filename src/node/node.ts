@@ -359,12 +359,12 @@ export class Node {
     }
   }
 
-  /** The last entry whose effects are here. */
   /** The cluster's feature level, as of what is applied (rule F1). */
   get featureLevel(): number {
     return this.#options.stateMachine.applied.featureLevel ?? FEATURE_LEVEL_FIRST;
   }
 
+  /** The last entry whose effects are here. */
   get appliedIndex(): LogIndex {
     return this.#loop.applyQueue.appliedIndex;
   }

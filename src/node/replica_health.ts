@@ -21,7 +21,7 @@ export interface HealthMark {
 
 /** Keeps the mark. */
 export interface HealthStore {
-  /** As it was found at the start. */
+  /** As it was found at the start, or saved since. */
   readonly mark: HealthMark;
   /** Durable when it resolves. @throws {OperatingError} `disk_full`: as it was. */
   save(mark: HealthMark): Promise<void>;

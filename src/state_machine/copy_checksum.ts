@@ -18,6 +18,7 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
+import { assert } from "../base/assert.ts";
 import { crc32c } from "../base/crc32c.ts";
 import { joinPath } from "../os/file_system.ts";
 import {
@@ -32,15 +33,13 @@ const NAME = "checksum";
 const PATTERN = /^crc32c ([0-9a-f]{8}) (\d{1,16})\n$/;
 const READ_BYTES = 1024 * 1024;
 
-/** What is asked between two reads: whether to go on. */
-export type MayGoOn = () => boolean;
-
 /** Records the checksum of a copy that was made, durably but for the folder's sync. @throws {Error} of the system. */
 export function writeCopyChecksum(place: GenerationPlace): void {
-  const text = checksumText(generationPath(place), () => true);
+  const text = checksumText(generationPath(place));
+  assert(text !== undefined, "writeCopyChecksum: nobody has ended it");
   const file = openSync(checksumPath(place), "w", 0o600);
   try {
-    writeSync(file, text ?? "");
+    writeSync(file, text);
     fsyncSync(file);
   } finally {
     closeSync(file);
@@ -48,11 +47,11 @@ export function writeCopyChecksum(place: GenerationPlace): void {
 }
 
 /**
- * Reads a copy as a whole.
+ * Reads a copy as a whole; `mayGoOn` is asked between two reads.
  * @returns what is damaged; undefined when nothing is, nothing was recorded, or it was not to go on.
  * @throws {Error} of the system, when it refuses for another reason than a disk that has failed.
  */
-export function findCopyDamage(place: GenerationPlace, mayGoOn: MayGoOn): string | undefined {
+export function findCopyDamage(place: GenerationPlace, mayGoOn = always): string | undefined {
   const path = checksumPath(place);
   if (!existsSync(path)) return undefined;
   const recorded = readFileSync(path, "utf8");
@@ -75,11 +74,15 @@ export function removeCopyChecksum(place: GenerationPlace): void {
   syncFolder(generationFolder(place));
 }
 
+function always(): boolean {
+  return true;
+}
+
 function checksumPath(place: GenerationPlace): string {
   return joinPath(generationFolder(place), NAME);
 }
 
-function checksumText(path: string, mayGoOn: MayGoOn): string | undefined {
+function checksumText(path: string, mayGoOn = always): string | undefined {
   const bytes = new Uint8Array(READ_BYTES);
   const file = openSync(path, "r");
   try {

@@ -181,7 +181,7 @@ async function openRam(
     }
     logger.warn("State in memory is not usable: it is built anew", { path });
   }
-  const damage = findCopyDamage({ dataDirectory, generation: options.generation }, () => true);
+  const damage = findCopyDamage({ dataDirectory, generation: options.generation });
   if (damage !== undefined) {
     const { copy: path } = parts;
     await options.onDamagedCopy({ path, damage, identity, appliedIndex: durableIndex });

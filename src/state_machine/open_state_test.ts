@@ -11,7 +11,7 @@ import { TemporaryFolder } from "../sqlite/testing.ts";
 import { Logger } from "../telemetry/logger.ts";
 import { openStateMachine } from "./open_state.ts";
 import type { StateMachine } from "./state_machine.ts";
-import { CLUSTER_ID, CONFIGURATION, entry, makeInitialState } from "./testing.ts";
+import { changeBytes, CLUSTER_ID, CONFIGURATION, entry, makeInitialState } from "./testing.ts";
 
 const INCARNATION = Uint8Array.from({ length: 16 }, (_, at) => 100 + at);
 
@@ -101,6 +101,11 @@ class Place implements Disposable {
     return [...Deno.readDirSync(this.ramDirectory)].map(({ name }) =>
       join(this.ramDirectory, name)
     );
+  }
+
+  /** What is in memory goes. */
+  losePower(): void {
+    for (const folder of this.liveFolders) Deno.removeSync(folder, { recursive: true });
   }
 
   logged(pattern: RegExp): boolean {
@@ -273,16 +278,6 @@ Deno.test("createInitialState() replaces what an unfinished birth has left", asy
   strictEqual(await place.use({}), 1);
 });
 
-/** Changes a row of a file in a way that leaves it a row, as a disk might. */
-async function changeRow(path: string, from: string, to: string): Promise<void> {
-  const bytes = await Deno.readFile(path);
-  const at = new TextDecoder("latin1").decode(bytes).indexOf(from);
-  ok(at > 0 && from.length === to.length, "the row is in the file");
-  using file = await Deno.open(path, { write: true });
-  file.seekSync(at, Deno.SeekMode.Start);
-  file.writeSync(new TextEncoder().encode(to));
-}
-
 /** Makes a copy that holds the row "right". @returns its path. */
 async function copied(place: Place): Promise<string> {
   await place.create();
@@ -297,10 +292,10 @@ Deno.test("RAM mode tells of a copy that has changed when it needs it, and not w
   using place = new Place();
   const path = await copied(place);
   await place.use({ generation: 2 });
-  await changeRow(path, "right", "wrong");
+  await changeBytes(path, "right", "wrong");
   await place.use({ generation: 2 });
   deepStrictEqual(place.damages, []);
-  for (const folder of place.liveFolders) Deno.removeSync(folder, { recursive: true });
+  place.losePower();
   await place.use({ generation: 2 });
   strictEqual(place.damages.length, 1);
   match(
@@ -314,11 +309,11 @@ Deno.test("RAM mode tells of a checksum that is none; without one a copy is take
   const path = await copied(place);
   const checksum = path.replace("db.sqlite", "checksum");
   await Deno.writeTextFile(checksum, "");
-  for (const folder of place.liveFolders) Deno.removeSync(folder, { recursive: true });
+  place.losePower();
   await place.use({ generation: 2 });
   deepStrictEqual(place.damages, [`${path}: ${checksum} is no checksum`]);
   await Deno.remove(checksum);
-  for (const folder of place.liveFolders) Deno.removeSync(folder, { recursive: true });
+  place.losePower();
   await place.use({ generation: 2 });
   deepStrictEqual(place.damages, []);
 });
@@ -328,7 +323,7 @@ Deno.test("a copy that becomes a live file on disk loses its checksum before any
   const path = await copied(place);
   await place.use({ generation: 2, mode: "disk" }, applySome(1));
   ok(!existsSync(path.replace("db.sqlite", "checksum")));
-  for (const folder of place.liveFolders) Deno.removeSync(folder, { recursive: true });
+  place.losePower();
   strictEqual(await place.use({ generation: 2 }), 3);
   deepStrictEqual(place.damages, []);
 });

@@ -119,7 +119,7 @@ export function inspectState(
   const facts = { path, sizeBytes, hasWal: walBytes > 0 };
   if (walBytes === 0) {
     const { state, damages, notes } = readThrough(library, { path, shown: path });
-    const changed = findCopyDamage(place, () => true);
+    const changed = findCopyDamage(place);
     const more = changed === undefined ? [] : [{ file: path, offset: undefined, reason: changed }];
     return { ...facts, state, damages: [...damages, ...more], notes };
   }

@@ -3,7 +3,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { Connection } from "../sqlite/connection.ts";
 import { TemporaryFolder, testLibrary } from "../sqlite/testing.ts";
 import type { StateMachine } from "./state_machine.ts";
-import { entry, openNode } from "./testing.ts";
+import { changeBytes, entry, openNode } from "./testing.ts";
 
 /** The index alone holds this word, and with it each row's text. */
 const INDEX_WORD = "only-in-the-index";
@@ -29,20 +29,9 @@ function emptyWal(path: string): void {
   connection.query("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
-/** Overwrites one byte of what the index holds of a row, as a disk might. */
+/** Overwrites one byte of what the index holds of a row. */
 async function damageIndex(path: string): Promise<void> {
-  await damage(path, `${INDEX_WORD}row 1234`);
-}
-
-/** Overwrites the first byte of `words`. */
-async function damage(path: string, words: string): Promise<void> {
-  const bytes = await Deno.readFile(path);
-  const text = new TextDecoder("latin1").decode(bytes);
-  const offset = text.indexOf(words);
-  ok(offset > 0, `${words} is in the file`);
-  using file = await Deno.open(path, { write: true });
-  file.seekSync(offset, Deno.SeekMode.Start);
-  file.writeSync(new TextEncoder().encode("x"));
+  await changeBytes(path, `${INDEX_WORD}row 1234`, "x");
 }
 
 Deno.test("scan() finds a damaged index of the live file on disk, and nothing while there is nothing", async () => {
@@ -76,7 +65,7 @@ Deno.test("scan() reads the durable copy of a state in memory; a new copy takes 
   ok(sound !== undefined && sound.isCopy && sound.isComplete, JSON.stringify(sound));
   ok(sound.path.endsWith(`/state/${generation}/db.sqlite`));
   // A row like any other to SQLite.
-  await damage(sound.path, "row 77");
+  await changeBytes(sound.path, "row 77", "x");
   match((await machine.scan())?.damage ?? "", /^its content has changed: crc32c /);
   await Deno.remove(sound.path.replace("db.sqlite", "checksum"));
   strictEqual((await machine.scan())?.damage, undefined);

@@ -282,3 +282,12 @@ export async function openNode(
     },
   });
 }
+
+/** Overwrites a file where `from` stands first, as a disk might. @throws {Error} when it does not, or `to` is longer. */
+export async function changeBytes(path: string, from: string, to: string): Promise<void> {
+  const at = new TextDecoder("latin1").decode(await Deno.readFile(path)).indexOf(from);
+  if (at < 0 || to.length > from.length) throw new Error(`changeBytes: no ${from} in ${path}`);
+  using file = await Deno.open(path, { write: true });
+  file.seekSync(at, Deno.SeekMode.Start);
+  file.writeSync(new TextEncoder().encode(to));
+}

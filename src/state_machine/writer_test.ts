@@ -12,6 +12,7 @@ import {
   throws,
 } from "node:assert/strict";
 import { entryChainText, nextEntryChain, startEntryChain } from "../base/entry_chain.ts";
+import type { Command } from "../command/command.ts";
 import { encodeCommand } from "../command/command_encoder.ts";
 import { NOW_MS_END } from "../command/command_format.ts";
 import { FEATURE_LEVEL, FEATURE_LEVEL_FIRST } from "../command/feature_level.ts";
@@ -88,13 +89,16 @@ Deno.test("Time never goes back, survives a restart, and ignores what is no time
   strictEqual(time(writer, NOW_MS_END - 1), "253402300799999");
 });
 
+/** Applies an entry without SQL. */
+function applyCommand(writer: TestWriter, command: Command): void {
+  writer.apply([{ ...entry(writer.nextIndex, []), payload: encodeCommand(command) }]);
+}
+
 Deno.test("An entry that sets the time takes it back, and survives a restart; others only go on (T1)", () => {
   using folder = new TemporaryFolder();
   const path = folder.file("db.sqlite");
-  const setTime = (writer: TestWriter, nowMs: number): void => {
-    const payload = encodeCommand({ kind: "set_time", nowMs });
-    writer.apply([{ ...entry(writer.nextIndex, []), payload }]);
-  };
+  const setTime = (writer: TestWriter, nowMs: number): void =>
+    applyCommand(writer, { kind: "set_time", nowMs });
   {
     using writer = new TestWriter(path);
     writer.run(["SELECT 1"], { nowMs: EPOCH_MS + 9000 });
@@ -112,10 +116,8 @@ Deno.test("An entry that sets the time takes it back, and survives a restart; ot
 Deno.test("An entry raises the cluster's feature level, and never takes it back; one unknown here ends the node (F1)", () => {
   using folder = new TemporaryFolder();
   const path = folder.file("db.sqlite");
-  const raise = (writer: TestWriter, level: number): void => {
-    const payload = encodeCommand({ kind: "raise_level", level });
-    writer.apply([{ ...entry(writer.nextIndex, []), payload }]);
-  };
+  const raise = (writer: TestWriter, level: number): void =>
+    applyCommand(writer, { kind: "raise_level", level });
   {
     using writer = new TestWriter(path);
     strictEqual(writer.writer.record.featureLevel, FEATURE_LEVEL_FIRST);

@@ -4,8 +4,8 @@
  * Invariant: `bytes` and `messages` count what `next` has not begun to hand out; a message that was begun
  * is finished before the next one.
  *
- * Of appends none waits that a later one begins at or before: the engine has gone back, and sends what follows
- * anew. Otherwise a peer that is slow to take them gets everything many times, and falls behind for ever.
+ * Appends that wait ascend: where the engine goes back and sends from an earlier entry, it sends all behind it
+ * anew, and what waited of that goes. A slow peer would get everything many times, and fall behind for ever.
  */
 import type { LogIndex } from "../base/ids.ts";
 import type { Message } from "../raft/message.ts";
@@ -36,7 +36,7 @@ export class OutboundQueue {
   readonly #bytesMax: number;
   #waiting: Outgoing[] = [];
   #bytes = 0;
-  /** Of the last append that was taken and may wait still; -1 for none. They ascend. */
+  /** Of the last append that was taken, whether or not it still waits; -1 for none. */
   #lastPrevIndex = -1;
   #pieces: Iterator<Uint8Array> | undefined;
 
@@ -67,7 +67,7 @@ export class OutboundQueue {
     return true;
   }
 
-  /** Forgets appends that begin behind `prevIndex`, where the next one does. */
+  /** Forgets appends that begin where the next one does, or later. */
   #replaceFrom(prevIndex: LogIndex): void {
     if (prevIndex > this.#lastPrevIndex) return;
     this.#lastPrevIndex = -1;
